@@ -1,0 +1,55 @@
+/* Counters of one worker. Only the worker writes; others read at any time with fg_stat_read. Gauges are kept as
+ * opened/closed pairs, so that what is open is always opened - closed and at rest everything adds up to 0. */
+#ifndef FG_BASE_STATS_H
+#define FG_BASE_STATS_H
+
+#include <stdint.h>
+
+/* X(field, help) */
+#define FG_STATS(X)                                                                                                    \
+    X(downstream_connections_opened, "Connections accepted from clients")                                              \
+    X(downstream_connections_closed, "Connections from clients that ended")                                            \
+    X(downstream_connections_refused, "Connections from clients closed at once because max_connections was reached")   \
+    X(downstream_streams_opened, "Streams opened by clients")                                                          \
+    X(downstream_streams_closed, "Streams opened by clients that ended")                                               \
+    X(downstream_read_bytes, "Bytes read from clients")                                                                \
+    X(downstream_written_bytes, "Bytes written to clients")                                                            \
+    X(upstream_connections_opened, "Connections begun to endpoints")                                                   \
+    X(upstream_connections_closed, "Connections to endpoints that ended or failed")                                    \
+    X(upstream_connections_failed, "Connections to endpoints that could not be made")                                  \
+    X(upstream_streams_opened, "Streams opened to endpoints")                                                          \
+    X(upstream_streams_closed, "Streams to endpoints that ended")                                                      \
+    X(upstream_read_bytes, "Bytes read from endpoints")                                                                \
+    X(upstream_written_bytes, "Bytes written to endpoints")                                                            \
+    X(tls_handshakes_failed, "TLS handshakes that failed, both sides")                                                 \
+    X(accept_errors, "Failures to accept a connection (descriptors used up)")                                          \
+    X(calls_started, "Calls that clients began")                                                                       \
+    X(calls_ended, "Calls whose outcome is known")                                                                     \
+    X(attempts_started, "Attempts begun on endpoints")                                                                 \
+    X(attempts_ended, "Attempts whose outcome is known")                                                               \
+    X(calls_queued, "Calls that had to wait for a connection or stream slot")                                          \
+    X(calls_dequeued, "Calls that waited and were sent or given up")                                                   \
+    X(queue_overflows, "Calls refused because the pending queue was full")                                             \
+    X(breaker_refusals, "Calls refused because breakers are open")                                                     \
+    X(deadlines_exceeded, "Calls whose deadline ran out in the gateway's hands")                                       \
+    X(access_log_dropped, "Access log lines dropped because the log could not take them")
+
+struct fg_stats {
+#define X(field, help) uint64_t field;
+    FG_STATS(X)
+#undef X
+};
+
+static inline void fg_stat_add(uint64_t *counter, uint64_t n)
+{
+    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED); /* single writer: no locked instruction */
+}
+
+static inline uint64_t fg_stat_read(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+#define FG_COUNT(stats, field) fg_stat_add(&(stats)->field, 1)
+
+#endif

@@ -1,0 +1,207 @@
+/* The configuration snapshot: what a valid file means, with every default filled in.
+ *
+ * A snapshot is immutable after fg_config_load() and reference counted across threads; calls that started under it
+ * keep it until they end. All strings and arrays live in the snapshot's own arena. Durations are nanoseconds, sizes
+ * bytes, ratios 0..1. The keys, their defaults, units and one-line descriptions live in schema.c alone; the parser,
+ * the reference page (doc/configuration.md) and the JSON Schema are made from that table. */
+#ifndef FG_CONFIG_CONFIG_H
+#define FG_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct fg_config_certificate {
+    const char *certificate; /* PEM file: leaf first, then intermediates */
+    const char *key;         /* PEM file */
+};
+
+/* TLS of a listener (server side). */
+struct fg_config_tls_server {
+    bool enabled;
+    struct fg_config_certificate *certificates; /* the first one is the default; SNI picks among all by their names */
+    size_t certificates_len;
+    const char *client_ca;           /* NULL: client certificates are not asked for */
+    bool require_client_certificate; /* only with client_ca */
+    int min_version;                 /* 12 or 13 */
+    bool session_resumption;
+    uint64_t handshake_timeout_ns;
+};
+
+/* TLS to the endpoints of a cluster (client side). */
+struct fg_config_tls_client {
+    bool enabled;
+    const char *ca;          /* NULL: the system's trust store */
+    const char *certificate; /* NULL: no client certificate */
+    const char *key;
+    const char *server_name; /* NULL: the endpoint's host */
+    bool verify;
+    int min_version;
+};
+
+/* HTTP/2 settings of one side: a listener (downstream) or a cluster (upstream). */
+struct fg_config_http2 {
+    uint32_t max_concurrent_streams; /* what the peer may open; listeners only */
+    uint32_t stream_window;
+    uint32_t connection_window; /* 0: max_concurrent_streams (or streams_per_connection) x stream_window, so that no
+                                   stream can starve another */
+    uint32_t max_frame_size;
+    uint32_t header_table_size;
+    uint32_t max_header_list;
+    uint32_t max_header_fields;
+    uint32_t max_continuations;
+    uint64_t header_timeout_ns;     /* for one header block */
+    uint64_t preface_timeout_ns;    /* listeners only */
+    uint64_t settings_timeout_ns;   /* for the peer's SETTINGS ack */
+    uint64_t idle_timeout_ns;       /* no stream open; 0: never */
+    uint64_t keepalive_interval_ns; /* PING after this long without a byte from the peer; 0: never */
+    uint64_t keepalive_timeout_ns;
+    uint64_t write_stall_timeout_ns; /* a write stalled on the socket or on a zero window; 0: never */
+};
+
+/* Abuse limits, see doc/threat-model.md. A rate is events per second, a burst the bucket's depth. */
+struct fg_config_guard {
+    uint32_t reset_burst;
+    uint32_t reset_rate;
+    double reset_ratio;           /* resets / streams that closes a connection... */
+    uint32_t reset_ratio_minimum; /* ... once this many streams were seen */
+    uint32_t ping_rate;
+    uint32_t settings_rate;
+    uint32_t queued_control_frames;
+    uint32_t empty_data_frames; /* in a row, without END_STREAM */
+    uint32_t error_burst;       /* weighted peer anomalies (frames on closed streams, zero increments ...) */
+    uint32_t error_rate;
+};
+
+struct fg_config_listener {
+    const char *address; /* host:port or [v6]:port, as written */
+    struct fg_config_tls_server tls;
+    struct fg_config_http2 http2;
+    struct fg_config_guard guard;
+    uint32_t max_connections; /* per listener over all workers; 0: no limit */
+};
+
+struct fg_config_header_match {
+    const char *name; /* lower case */
+    const char *value;
+};
+
+enum fg_config_path_match { FG_MATCH_ANY, FG_MATCH_PREFIX, FG_MATCH_EXACT };
+
+struct fg_config_route {
+    enum fg_config_path_match path_match;
+    const char *path; /* "/pkg.Service/" for method "pkg.Service/ *" */
+    size_t path_len;
+    const char *authority; /* NULL: any */
+    struct fg_config_header_match *headers;
+    size_t headers_len;
+    size_t cluster;      /* index into clusters */
+    uint64_t timeout_ns; /* cap on the caller's deadline; 0: none */
+    unsigned priority;   /* 0 low, 1 normal, 2 high */
+    unsigned weight;     /* 1..100, share within the priority */
+    int line;            /* where the file defines it */
+};
+
+struct fg_config_endpoint {
+    const char *address; /* as written */
+    const char *host;    /* without brackets */
+    uint16_t port;
+    unsigned weight;
+};
+
+enum fg_config_balance { FG_BALANCE_ROUND_ROBIN, FG_BALANCE_LEAST_REQUEST };
+
+struct fg_config_breaker {
+    bool enabled;
+    uint64_t window_ns;
+    double failure_ratio;          /* 0..1 */
+    uint32_t minimum_calls;        /* in the window before the ratio counts */
+    uint32_t consecutive_failures; /* 0: off */
+    uint64_t open_for_ns;
+    uint32_t half_open_calls; /* exact number of probes; as many successes close the breaker */
+    double max_ejected; /* share of a cluster's endpoints that may be refused at once, at least one; the last healthy
+                           one counts */
+};
+
+struct fg_config_limits {
+    uint32_t streams_per_connection;
+    uint32_t connections; /* per endpoint and worker */
+    uint32_t pending;     /* calls waiting for a stream slot, per cluster and worker */
+    uint64_t pending_timeout_ns;
+};
+
+struct fg_config_cluster {
+    const char *name;
+    struct fg_config_endpoint *endpoints;
+    size_t endpoints_len;
+    enum fg_config_balance balance;
+    struct fg_config_tls_client tls;
+    struct fg_config_http2 http2;
+    struct fg_config_guard guard;
+    struct fg_config_breaker breaker;
+    struct fg_config_limits limits;
+    uint64_t connect_timeout_ns;
+    int line;
+};
+
+struct fg_config_admin {
+    const char *address; /* host:port, or unix:/path; NULL or "off": no admin server */
+    const char *token;   /* required when the address is neither loopback nor a unix socket */
+};
+
+struct fg_config_access_log {
+    const char *path; /* "off", "-" for standard output, or a file */
+};
+
+struct fg_config {
+    unsigned workers; /* resolved: never 0 */
+    uint64_t drain_timeout_ns;
+    struct fg_config_listener *listeners;
+    size_t listeners_len;
+    struct fg_config_route *routes;
+    size_t routes_len;
+    struct fg_config_cluster *clusters;
+    size_t clusters_len;
+    struct fg_config_admin admin;
+    struct fg_config_access_log access_log;
+    const char *source; /* file name, or "command line" */
+};
+
+/* One problem of a file. All strings are owned by the list. */
+struct fg_config_error {
+    int line, column; /* from 1; 0 where the command line is the source */
+    char *key;        /* dotted path, such as clusters.orders.breaker.window */
+    char *message;    /* what was found, what was expected, and "did you mean X?" where a near name exists */
+};
+
+struct fg_config_errors {
+    struct fg_config_error *items;
+    size_t len;
+};
+
+/* Parses FILE_NAME (text of TEXT_LEN bytes) into a new snapshot with one reference. On success returns 0 and sets
+ * *OUT. Otherwise returns -1, leaves *OUT alone and lists every problem found in ERRORS, in the order of the file. */
+int fg_config_parse(const char *file_name, const char *text, size_t text_len, struct fg_config **out,
+                    struct fg_config_errors *errors) __attribute__((warn_unused_result));
+
+/* Reads and parses a file; a file that cannot be read is one error without line. */
+int fg_config_load(const char *file_name, struct fg_config **out, struct fg_config_errors *errors)
+    __attribute__((warn_unused_result));
+
+/* The snapshot of `run --listen LISTEN --to ENDPOINTS` (comma-separated): one listener, one cluster "default", one
+ * catch-all route. */
+int fg_config_from_flags(const char *listen, const char *endpoints, struct fg_config **out,
+                         struct fg_config_errors *errors) __attribute__((warn_unused_result));
+
+struct fg_config *fg_config_ref(struct fg_config *config);
+void fg_config_unref(struct fg_config *config); /* NULL is allowed */
+
+/* "FILE:LINE:COLUMN: KEY: MESSAGE", one line each. */
+void fg_config_errors_print(const struct fg_config_errors *errors, const char *file_name, FILE *to);
+void fg_config_errors_cleanup(struct fg_config_errors *errors);
+
+void fg_config_print_reference(FILE *to); /* doc/configuration.md */
+void fg_config_print_schema(FILE *to);    /* JSON Schema (2020-12) for editors */
+
+#endif

@@ -1,0 +1,51 @@
+/* A request in no dialect that the gateway speaks. gRPC says 415 to it (PROTOCOL-HTTP2.md, "Requests"). */
+#include "dialect/dialect.h"
+
+static bool begin(struct fg_call *call)
+{
+    const struct fg_header *path = fg_headers_get(&call->request, FG_TOKEN_PATH);
+    const struct fg_header *type = fg_headers_get(&call->request, FG_TOKEN_CONTENT_TYPE);
+
+    if (path)
+        call->path = path->value;
+    struct fg_reply reply = fg_reply_make(
+        FG_REASON_NOT_GRPC,
+        fg_arena_printf(call->down->arena, "unsupported content-type \"%.*s\": this listener serves application/grpc",
+                        type ? (int)FG_MIN(type->value.len, (size_t)100) : 0, type ? type->value.p : ""));
+    fg_call_fail(call, &reply);
+    return false;
+}
+
+static void send_reply(struct fg_call *call, const struct fg_reply *reply)
+{
+    struct fg_arena *arena = call->down->arena;
+    struct fg_str body = fg_arena_printf(arena, "%.*s\n", (int)reply->message.len, reply->message.p);
+    const struct fg_header *method = fg_headers_get(&call->request, FG_TOKEN_METHOD);
+    bool head = method && fg_str_eq(method->value, FG_STR("HEAD"));
+    struct fg_headers headers;
+
+    fg_headers_init(&headers);
+    fg_headers_add_token(&headers, arena, FG_TOKEN_STATUS, reply->reason == FG_REASON_HEADERS_TOO_LARGE ? FG_STR("431") : FG_STR("415"));
+    fg_headers_add_token(&headers, arena, FG_TOKEN_CONTENT_TYPE, FG_STR("text/plain; charset=utf-8"));
+    fg_headers_add_token(&headers, arena, FG_TOKEN_CONTENT_LENGTH, fg_arena_printf(arena, "%zu", body.len));
+    fg_headers_add_token(&headers, arena, FG_TOKEN_X_FUSEGATE_ORIGIN, fg_str_from(fg_source_name(reply->source)));
+    fg_stream_send_headers(call->down, &headers, head);
+    if (!head)
+        fg_stream_send_data(call->down, fg_buf_copy(body.p, body.len), true);
+}
+
+static void never_headers(struct fg_call *call, struct fg_headers *headers)
+{
+    (void)call;
+    (void)headers;
+}
+
+static void never_data(struct fg_call *call, struct fg_buf buf)
+{
+    (void)call;
+    fg_buf_unref(&buf);
+}
+
+const struct fg_dialect fg_dialect_none = {
+    "none", begin, never_headers, never_data, never_headers, never_headers, send_reply,
+};

@@ -1,0 +1,555 @@
+#include "http/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define PULL_BYTES    (128u << 10) /* DATA framed ahead of a write: what TCP_NOTSENT_LOWAT lets the kernel hold */
+#define READ_BYTES    (256u << 10) /* from one connection in one turn, so that others have theirs */
+#define BACKLOG_BYTES (1u << 20)
+#define IOV_MAX_LEN   64
+#define STALL_NS      (10 * FG_MS) /* longer than a round trip in a data centre, shorter than anybody's patience */
+
+/* ---- streams: the vtable over the HTTP/2 engine ---- */
+
+static struct fg_h2_stream *engine_stream(const struct fg_stream *stream)
+{
+    /* struct fg_stream lies in the engine stream's user bytes. */
+    return (struct fg_h2_stream *)(void *)((char *)(uintptr_t)stream - fg_h2_stream_bytes(0));
+}
+
+static void count_stream(struct fg_conn_side *side, int opened)
+{
+    struct fg_stats *stats = side->stats;
+
+    if (side->h2.role == FG_H2_SERVER)
+        fg_stat_add(opened ? &stats->downstream_streams_opened : &stats->downstream_streams_closed, 1);
+    else
+        fg_stat_add(opened ? &stats->upstream_streams_opened : &stats->upstream_streams_closed, 1);
+}
+
+static void send_headers(struct fg_stream *stream, struct fg_headers *headers, bool end)
+{
+    fg_h2_stream_send_headers(engine_stream(stream), headers, end);
+}
+
+static void send_data(struct fg_stream *stream, struct fg_buf buf, bool end)
+{
+    fg_h2_stream_send_data(engine_stream(stream), buf, end);
+}
+
+static void send_trailers(struct fg_stream *stream, struct fg_headers *headers)
+{
+    fg_h2_stream_send_trailers(engine_stream(stream), headers);
+}
+
+static void consume(struct fg_stream *stream, size_t bytes)
+{
+    fg_h2_stream_consume(engine_stream(stream), bytes);
+}
+
+static void reset(struct fg_stream *stream, uint32_t code)
+{
+    if (!stream->events)
+        return;
+    stream->events = NULL;
+    count_stream(stream->conn->side, 0);
+    fg_h2_stream_reset(engine_stream(stream), code);
+}
+
+static void reset_after_end(struct fg_stream *stream, uint32_t code)
+{
+    fg_h2_stream_reset_after_end(engine_stream(stream), code);
+}
+
+static void set_priority(struct fg_stream *stream, int urgency_offset, unsigned weight)
+{
+    fg_h2_stream_set_route_priority(engine_stream(stream), urgency_offset, weight);
+}
+
+static struct fg_wait wait_of(const struct fg_stream *stream)
+{
+    return fg_h2_stream_wait(engine_stream(stream));
+}
+
+static uint32_t id_of(const struct fg_stream *stream)
+{
+    return fg_h2_stream_id(engine_stream(stream));
+}
+
+static bool local_ended(const struct fg_stream *stream)
+{
+    return fg_h2_stream_local_ended(engine_stream(stream));
+}
+
+static const struct fg_stream_ops h2_stream_ops = {
+    send_headers, send_data, send_trailers, consume, reset, reset_after_end, set_priority, wait_of, id_of, local_ended,
+};
+
+static void bind_stream(struct fg_stream *stream, struct fg_conn *conn, struct fg_h2_stream *engine)
+{
+    *stream = (struct fg_stream){.ops = &h2_stream_ops, .conn = conn, .arena = fg_h2_stream_arena(engine)};
+}
+
+/* ---- events of the engine ---- */
+
+static void on_headers(struct fg_h2_stream *engine, struct fg_headers *headers, unsigned flags)
+{
+    struct fg_stream *stream = fg_h2_stream_user(engine);
+    struct fg_conn *conn = (struct fg_conn *)fg_h2_stream_conn(engine);
+
+    if (stream->events) {
+        stream->events->on_headers(stream, headers, flags);
+        return;
+    }
+    bind_stream(stream, conn, engine);
+    count_stream(conn->side, 1);
+    conn->side->events->on_request(stream, headers, flags);
+}
+
+static void on_data(struct fg_h2_stream *engine, struct fg_buf buf, bool end)
+{
+    struct fg_stream *stream = fg_h2_stream_user(engine);
+    stream->events->on_data(stream, buf, end);
+}
+
+static void on_sent(struct fg_h2_stream *engine, size_t bytes)
+{
+    struct fg_stream *stream = fg_h2_stream_user(engine);
+    stream->events->on_sent(stream, bytes);
+}
+
+static void on_close(struct fg_h2_stream *engine, const struct fg_h2_close *why)
+{
+    struct fg_stream *stream = fg_h2_stream_user(engine);
+    const struct fg_stream_events *events = stream->events;
+
+    if (!events) /* its request was malformed: nobody has heard of it */
+        return;
+    stream->events = NULL;
+    count_stream(stream->conn->side, 0);
+    events->on_close(stream, why);
+}
+
+static void on_output(struct fg_h2_conn *h2)
+{
+    struct fg_conn *conn = (struct fg_conn *)h2;
+    fg_loop_at_turn_end(conn->side->loop, &conn->flush);
+}
+
+static void on_slots(struct fg_h2_conn *h2)
+{
+    struct fg_conn *conn = (struct fg_conn *)h2;
+    if (conn->side->events->on_slots && conn->state == FG_CONN_OPEN)
+        conn->side->events->on_slots(conn);
+}
+
+static const struct fg_h2_handler h2_handler = {on_headers, on_data, on_sent, on_close, on_output, on_slots};
+
+/* ---- state ---- */
+
+const char *fg_conn_state_name(enum fg_conn_state state)
+{
+    static const char *const names[] = {"new", "connecting", "handshake", "open", "closed"};
+    return names[state];
+}
+
+static void set_state(struct fg_conn *conn, enum fg_conn_state state)
+{
+    struct fg_stats *stats = conn->side->stats;
+    bool server = conn->side->h2.role == FG_H2_SERVER;
+
+    assert(state > conn->state); /* only forward; CLOSED is reached once */
+    if (conn->state == FG_CONN_NEW)
+        fg_stat_add(server ? &stats->downstream_connections_opened : &stats->upstream_connections_opened, 1);
+    if (state == FG_CONN_CLOSED) {
+        fg_stat_add(server ? &stats->downstream_connections_closed : &stats->upstream_connections_closed, 1);
+        if (!server && conn->state < FG_CONN_OPEN)
+            FG_COUNT(stats, upstream_connections_failed);
+        if (conn->state == FG_CONN_HANDSHAKE)
+            FG_COUNT(stats, tls_handshakes_failed);
+    }
+    conn->state = (uint8_t)state;
+}
+
+static void destroy(struct fg_conn *conn, const char *why)
+{
+    struct fg_conn_side *side = conn->side;
+
+    if (conn->state == FG_CONN_CLOSED)
+        return;
+    bool has_engine = conn->state == FG_CONN_OPEN;
+    if (has_engine)
+        fg_h2_conn_lost(&conn->h2, why);
+    set_state(conn, FG_CONN_CLOSED);
+    fg_watch_remove(side->loop, &conn->watch);
+    fg_timer_cancel(&side->loop->timers, &conn->timer);
+    fg_list_remove(&conn->flush.node);
+    fg_list_remove(&conn->node);
+    conn->pipe.ops->shutdown(&conn->pipe);
+    side->events->on_closed(conn, why);
+    if (has_engine)
+        fg_h2_conn_cleanup(&conn->h2);
+    conn->pipe.ops->close(&conn->pipe);
+    fg_slab_put(&side->conns, conn);
+}
+
+/* ---- time ---- */
+
+static uint64_t next_time_ns(const struct fg_conn *conn)
+{
+    if (conn->state == FG_CONN_OPEN)
+        return fg_h2_conn_next_time_ns(&conn->h2);
+    uint64_t limit_ns =
+        conn->state == FG_CONN_CONNECTING ? conn->side->connect_timeout_ns : conn->side->handshake_timeout_ns;
+    return limit_ns ? conn->opened_ns + limit_ns : FG_NEVER;
+}
+
+/* Only ever moves the timer earlier: when it fires too soon it is simply armed again. */
+static void arm_timer(struct fg_conn *conn)
+{
+    uint64_t next_ns = next_time_ns(conn);
+    if (next_ns != FG_NEVER && (!fg_timer_armed(&conn->timer) || next_ns < conn->timer.at_ns))
+        fg_timer_arm(&conn->side->loop->timers, &conn->timer, next_ns);
+}
+
+static void on_timer(struct fg_timer *timer, uint64_t now_ns)
+{
+    struct fg_conn *conn = FG_CONTAINER_OF(timer, struct fg_conn, timer);
+
+    if (conn->state == FG_CONN_OPEN) {
+        fg_h2_conn_on_time(&conn->h2);
+        fg_loop_at_turn_end(conn->side->loop, &conn->flush);
+    } else if (now_ns >= next_time_ns(conn)) {
+        destroy(conn,
+                conn->state == FG_CONN_CONNECTING ? "the connection attempt timed out" : "the TLS handshake timed out");
+        return;
+    }
+    arm_timer(conn);
+}
+
+/* ---- writing ---- */
+
+static void update_interest(struct fg_conn *conn, bool blocked)
+{
+    conn->read_paused = conn->h2.out.bytes > BACKLOG_BYTES;
+    unsigned wanted = (conn->read_paused ? 0u : FG_READABLE) | (blocked ? FG_WRITABLE : 0u);
+    fg_watch_set_interest(conn->side->loop, &conn->watch, fg_pipe_interest(&conn->pipe, wanted));
+}
+
+/* Writes what the queue holds. 1: all of it, 0: the socket is full, negative: broken. */
+static int write_queue(struct fg_conn *conn)
+{
+    struct fg_stats *stats = conn->side->stats;
+    uint64_t *written =
+        conn->side->h2.role == FG_H2_SERVER ? &stats->downstream_written_bytes : &stats->upstream_written_bytes;
+    struct iovec iov[IOV_MAX_LEN];
+
+    while (conn->h2.out.bytes > 0) {
+        int len = fg_outq_peek(&conn->h2.out, iov, IOV_MAX_LEN);
+        ssize_t n = conn->pipe.ops->writev(&conn->pipe, iov, len);
+        if (n == FG_PIPE_AGAIN)
+            return 0;
+        if (n < 0)
+            return -1;
+        fg_stat_add(written, (uint64_t)n);
+        fg_outq_consume(&conn->h2.out, (size_t)n);
+    }
+    return 1;
+}
+
+static const char *broken_reason(const struct fg_conn *conn)
+{
+    return conn->pipe.error[0] ? conn->pipe.error : "the connection broke";
+}
+
+static void flush(struct fg_conn *conn)
+{
+    int written = 1;
+
+    /* A blocked socket gets no more than one pull's worth ahead, so that priorities decide late. */
+    do {
+        if (conn->h2.out.bytes < PULL_BYTES)
+            fg_h2_conn_pull(&conn->h2, PULL_BYTES);
+        if (conn->h2.out.bytes == 0)
+            break;
+        written = write_queue(conn);
+    } while (written > 0 && conn->h2.sched_bits && !conn->h2.window_blocked_since_ns);
+    if (written < 0) {
+        destroy(conn, broken_reason(conn));
+        return;
+    }
+    if (written > 0 && (fg_h2_conn_is_done(&conn->h2) || conn->why)) {
+        const char *why = conn->why ? conn->why : fg_h2_fault_info(conn->h2.fault)->reason;
+        destroy(conn, *why ? why : "the connection was shut down in order");
+        return;
+    }
+    if (conn->h2.blocked || written == 0)
+        fg_h2_conn_set_blocked(&conn->h2, written == 0);
+    update_interest(conn, written == 0);
+    arm_timer(conn);
+}
+
+static void on_turn_end(struct fg_turn_task *task)
+{
+    struct fg_conn *conn = FG_CONTAINER_OF(task, struct fg_conn, flush);
+
+    if (conn->state == FG_CONN_OPEN)
+        flush(conn);
+    else if (conn->why)
+        destroy(conn, conn->why);
+}
+
+/* ---- reading ---- */
+
+static void read_some(struct fg_conn *conn)
+{
+    struct fg_conn_side *side = conn->side;
+    uint64_t *read =
+        side->h2.role == FG_H2_SERVER ? &side->stats->downstream_read_bytes : &side->stats->upstream_read_bytes;
+    size_t total = 0;
+
+    /* What TLS has decrypted already must be taken now: the descriptor will not tell of it again. */
+    while ((total < READ_BYTES || conn->pipe.tls_has_pending) && !conn->h2.failed) {
+        struct fg_chunk *chunk;
+        size_t room;
+        uint8_t *at = fg_mem_read_room(&side->loop->mem, &chunk, &room);
+        ssize_t n = conn->pipe.ops->read(&conn->pipe, at, room);
+        if (n == FG_PIPE_AGAIN)
+            break;
+        if (n < 0) {
+            destroy(conn, n == FG_PIPE_EOF ? "the peer closed the connection" : broken_reason(conn));
+            return;
+        }
+        total += (size_t)n;
+        fg_mem_read_used(&side->loop->mem, (size_t)n);
+        fg_stat_add(read, (uint64_t)n);
+        fg_chunk_ref(chunk); /* a callback may read for another connection and drop the worker's reference */
+        fg_h2_conn_recv(&conn->h2, chunk, at, (size_t)n);
+        fg_chunk_unref(chunk);
+        if ((size_t)n < room && !conn->pipe.tls) /* a short read: the socket is empty */
+            break;
+    }
+    arm_timer(conn);
+}
+
+/* ---- opening ---- */
+
+static void begin_open(struct fg_conn *conn)
+{
+    set_state(conn, FG_CONN_OPEN);
+    fg_h2_conn_init(&conn->h2, &conn->side->h2);
+    conn->opened_ns = conn->side->loop->now_ns;
+    fg_loop_at_turn_end(conn->side->loop, &conn->flush);
+    if (conn->side->events->on_open)
+        conn->side->events->on_open(conn);
+}
+
+static void go_on_with_handshake(struct fg_conn *conn)
+{
+    int result = conn->pipe.ops->handshake(&conn->pipe);
+
+    if (result == FG_PIPE_AGAIN) {
+        fg_watch_set_interest(conn->side->loop, &conn->watch, conn->pipe.tls_wants);
+        arm_timer(conn);
+        return;
+    }
+    if (result != 0) {
+        destroy(conn, broken_reason(conn));
+        return;
+    }
+    struct fg_str alpn = fg_pipe_alpn(&conn->pipe);
+    if (conn->side->h2.role == FG_H2_CLIENT && alpn.len > 0 && !fg_str_eq(alpn, FG_STR("h2"))) {
+        destroy(conn, "the endpoint does not speak HTTP/2 (ALPN)");
+        return;
+    }
+    begin_open(conn);
+    read_some(conn); /* the first bytes may have come with the last flight */
+}
+
+static void start(struct fg_conn *conn)
+{
+    if (conn->pipe.tls) {
+        set_state(conn, FG_CONN_HANDSHAKE);
+        go_on_with_handshake(conn);
+    } else {
+        begin_open(conn);
+    }
+}
+
+static void finish_connect(struct fg_conn *conn)
+{
+    int error = fg_socket_connect_result(conn->pipe.fd);
+
+    if (error != 0) {
+        destroy(conn, strerror(-error));
+        return;
+    }
+    fg_watch_set_interest(conn->side->loop, &conn->watch, FG_READABLE);
+    start(conn);
+}
+
+static void on_ready(struct fg_watch *watch, unsigned ready)
+{
+    struct fg_conn *conn = FG_CONTAINER_OF(watch, struct fg_conn, watch);
+
+    if (conn->state == FG_CONN_CONNECTING) {
+        finish_connect(conn);
+    } else if (conn->state == FG_CONN_HANDSHAKE) {
+        go_on_with_handshake(conn);
+    } else if (conn->state == FG_CONN_OPEN) {
+        if (ready & FG_WRITABLE)
+            fg_loop_at_turn_end(conn->side->loop, &conn->flush);
+        if ((ready & (FG_READABLE | FG_HANGUP)) || conn->pipe.tls)
+            read_some(conn);
+    }
+}
+
+static struct fg_conn *conn_new(struct fg_conn_side *side, const struct fg_address *peer)
+{
+    struct fg_conn *conn = fg_slab_get(&side->conns);
+
+    memset(conn, 0, sizeof *conn);
+    conn->side = side;
+    conn->peer = *peer;
+    conn->opened_ns = side->loop->now_ns;
+    conn->watch.on_ready = on_ready;
+    conn->flush.on_turn_end = on_turn_end;
+    fg_list_init(&conn->flush.node);
+    fg_timer_init(&conn->timer, on_timer);
+    fg_list_append(&side->open, &conn->node);
+    return conn;
+}
+
+/* The fd is the pipe's already. */
+static bool watch_fd(struct fg_conn *conn, unsigned interest)
+{
+    conn->watch.fd = conn->pipe.fd;
+    conn->watch.interest = interest;
+    if (fg_watch_add(conn->side->loop, &conn->watch) == 0)
+        return true;
+    fg_list_remove(&conn->node);
+    conn->pipe.ops->close(&conn->pipe);
+    fg_slab_put(&conn->side->conns, conn);
+    return false;
+}
+
+bool fg_conn_accept(struct fg_conn_side *side, int fd, const struct fg_address *peer)
+{
+    struct fg_conn *conn = conn_new(side, peer);
+
+    if (!side->tls)
+        fg_pipe_init_tcp(&conn->pipe, fd);
+    else if (fg_pipe_init_tls_server(&conn->pipe, fd, side->tls) != 0) {
+        fg_list_remove(&conn->node);
+        conn->pipe.ops->close(&conn->pipe);
+        fg_slab_put(&side->conns, conn);
+        return false;
+    }
+    if (!watch_fd(conn, FG_READABLE))
+        return false;
+    start(conn);
+    return true;
+}
+
+struct fg_conn *fg_conn_connect(struct fg_conn_side *side, const struct fg_address *address, const char *server_name,
+                                int *error)
+{
+    int fd = fg_socket_connect(address);
+
+    if (fd < 0) {
+        *error = fd;
+        return NULL;
+    }
+    struct fg_conn *conn = conn_new(side, address);
+    if (!side->tls)
+        fg_pipe_init_tcp(&conn->pipe, fd);
+    else if (fg_pipe_init_tls_client(&conn->pipe, fd, side->tls, server_name) != 0) {
+        fg_list_remove(&conn->node);
+        conn->pipe.ops->close(&conn->pipe);
+        fg_slab_put(&side->conns, conn);
+        *error = -EPROTO;
+        return NULL;
+    }
+    if (!watch_fd(conn, FG_WRITABLE)) {
+        *error = -EMFILE;
+        return NULL;
+    }
+    set_state(conn, FG_CONN_CONNECTING);
+    arm_timer(conn);
+    return conn;
+}
+
+/* ---- for users ---- */
+
+uint32_t fg_conn_free_slots(const struct fg_conn *conn)
+{
+    return conn->state == FG_CONN_OPEN && !conn->why ? fg_h2_conn_free_slots(&conn->h2) : 0;
+}
+
+bool fg_conn_is_stalled(const struct fg_conn *conn, uint64_t now_ns)
+{
+    uint64_t socket_ns = conn->h2.socket_blocked_since_ns, window_ns = conn->h2.window_blocked_since_ns;
+    return (socket_ns && now_ns > socket_ns + STALL_NS) || (window_ns && now_ns > window_ns + STALL_NS);
+}
+
+struct fg_stream *fg_conn_request(struct fg_conn *conn, struct fg_headers *headers, bool end,
+                                  const struct fg_stream_events *events, void *user)
+{
+    struct fg_h2_stream *engine = fg_h2_request(&conn->h2, headers, end);
+    struct fg_stream *stream = fg_h2_stream_user(engine);
+
+    bind_stream(stream, conn, engine);
+    stream->events = events;
+    stream->user = user;
+    count_stream(conn->side, 1);
+    return stream;
+}
+
+void fg_conn_close(struct fg_conn *conn, const char *why)
+{
+    if (conn->state == FG_CONN_CLOSED || conn->why)
+        return;
+    conn->why = why;
+    fg_loop_at_turn_end(conn->side->loop, &conn->flush);
+}
+
+/* ---- side ---- */
+
+void fg_conn_side_init(struct fg_conn_side *side, struct fg_loop *loop, struct fg_stats *stats,
+                       const struct fg_h2_options *limits, const struct fg_conn_events *events, void *owner)
+{
+    *side = (struct fg_conn_side){.loop = loop, .stats = stats, .events = events, .owner = owner, .h2 = *limits};
+    fg_slab_init(&side->conns, sizeof(struct fg_conn), 256);
+    fg_slab_init(&side->streams, fg_h2_stream_bytes(sizeof(struct fg_stream)), 4096);
+    fg_list_init(&side->open);
+    side->h2.handler = &h2_handler;
+    side->h2.now_ns = &loop->now_ns;
+    side->h2.mem = &loop->mem;
+    side->h2.streams = &side->streams;
+    side->h2.stream_user_bytes = sizeof(struct fg_stream);
+    side->h2.fault_counts = side->fault_counts;
+}
+
+void fg_conn_side_cleanup(struct fg_conn_side *side)
+{
+    while (!fg_list_empty(&side->open))
+        destroy(FG_LIST_FIRST(&side->open, struct fg_conn, node), "the gateway shuts down");
+    fg_slab_cleanup(&side->conns);
+    fg_slab_cleanup(&side->streams);
+    if (side->tls)
+        fg_tls_context_unref(side->tls);
+    side->tls = NULL;
+}
+
+void fg_conn_side_drain(struct fg_conn_side *side)
+{
+    FG_LIST_EACH(node, &side->open)
+    {
+        struct fg_conn *conn = FG_LIST_ENTRY(node, struct fg_conn, node);
+        if (conn->state == FG_CONN_OPEN)
+            fg_h2_conn_drain(&conn->h2);
+        else
+            fg_conn_close(conn, "the gateway shuts down");
+    }
+}

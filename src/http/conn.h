@@ -1,0 +1,86 @@
+/* A connection to a client (downstream) or an endpoint (upstream): the pipe, the protocol engine over it, its timers,
+ * its one state and the place where the state changes. */
+#ifndef FG_HTTP_CONN_H
+#define FG_HTTP_CONN_H
+
+#include "base/stats.h"
+#include "h2/h2_int.h"
+#include "http/stream.h"
+#include "io/pipe.h"
+#include "io/tls.h"
+
+enum fg_conn_state {
+    FG_CONN_NEW,
+    FG_CONN_CONNECTING, /* TCP, upstream only */
+    FG_CONN_HANDSHAKE,  /* TLS */
+    FG_CONN_OPEN,
+    FG_CONN_CLOSED,
+};
+
+struct fg_conn_events {
+    /* A new request (server role). The user sets stream->events and stream->user before it returns. */
+    void (*on_request)(struct fg_stream *stream, struct fg_headers *headers, unsigned flags);
+    void (*on_open)(struct fg_conn *conn);  /* may be NULL */
+    void (*on_slots)(struct fg_conn *conn); /* client role: fg_conn_free_slots may have changed; may be NULL */
+    /* Closed, all its streams too. WHY is a sentence for logs and error messages. The memory goes back after it
+     * returns. */
+    void (*on_closed)(struct fg_conn *conn, const char *why);
+};
+
+/* Everything that the connections of one listener or one cluster share in one worker. */
+struct fg_conn_side {
+    struct fg_loop *loop;
+    struct fg_stats *stats;
+    const struct fg_conn_events *events;
+    void *owner;
+    struct fg_h2_options h2;
+    uint64_t fault_counts[FG_H2_FAULT_LEN];
+    struct fg_slab conns, streams;
+    struct fg_list open;        /* all connections, by fg_conn.node */
+    struct fg_tls_context *tls; /* NULL: plain; swapped on reload */
+    uint64_t handshake_timeout_ns, connect_timeout_ns;
+};
+
+struct fg_conn {
+    struct fg_h2_conn h2; /* first: fg_h2_conn and fg_conn are one object */
+    struct fg_conn_side *side;
+    struct fg_list node;
+    void *user;
+    struct fg_watch watch;
+    struct fg_pipe pipe;
+    struct fg_timer timer;
+    struct fg_turn_task flush;
+    struct fg_address peer;
+    uint64_t opened_ns;
+    uint8_t state; /* enum fg_conn_state; changed by set_state() in conn.c only */
+    bool read_paused;
+    const char *why; /* it is being closed; static or in pipe.error */
+};
+
+/* STATS and EVENTS are borrowed. LIMITS are copied; their pointers (handler, clock, memory, counters) are filled in
+ * here. */
+void fg_conn_side_init(struct fg_conn_side *side, struct fg_loop *loop, struct fg_stats *stats,
+                       const struct fg_h2_options *limits, const struct fg_conn_events *events, void *owner);
+void fg_conn_side_cleanup(struct fg_conn_side *side); /* closes all connections */
+void fg_conn_side_drain(struct fg_conn_side *side);   /* GOAWAY on all of them */
+
+/* Takes an accepted socket. False when the connection could not be set up (the fd is closed then, on_closed not
+ * called). */
+bool fg_conn_accept(struct fg_conn_side *side, int fd, const struct fg_address *peer);
+/* Begins to connect. NULL and *ERROR (negative errno) when that fails at once. SERVER_NAME is for TLS. */
+struct fg_conn *fg_conn_connect(struct fg_conn_side *side, const struct fg_address *address, const char *server_name,
+                                int *error);
+
+uint32_t fg_conn_free_slots(const struct fg_conn *conn);
+/* Output has not moved for a while (socket or connection window): a bad place for a new stream. */
+bool fg_conn_is_stalled(const struct fg_conn *conn, uint64_t now_ns);
+
+/* Client role; a slot must be free. */
+struct fg_stream *fg_conn_request(struct fg_conn *conn, struct fg_headers *headers, bool end,
+                                  const struct fg_stream_events *events, void *user);
+
+void fg_conn_close(struct fg_conn *conn,
+                   const char *why); /* at the end of this turn, after what is queued was written */
+const char *fg_conn_state_name(enum fg_conn_state state);
+
+#endif

@@ -1,0 +1,42 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "cli/cli.h"
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *usage;
+} commands[] = {
+    {"run", fg_cli_run, "run -c FILE | run --listen ADDRESS --to ENDPOINT[,ENDPOINT...]   serve until SIGTERM"},
+    {"check", fg_cli_check, "check FILE                  say everything that is wrong with a configuration"},
+    {"config", fg_cli_config, "config reference|schema     describe every configuration key"},
+};
+
+static void usage(FILE *to)
+{
+    fprintf(to, "fusegate %s, a gRPC-native gateway\n\n", FG_VERSION);
+    for (size_t i = 0; i < FG_ARRAY_LEN(commands); i++)
+        fprintf(to, "  fusegate %s\n", commands[i].usage);
+    fprintf(to, "  fusegate --version | --help\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+        printf("fusegate %s\n", FG_VERSION);
+        return FG_EXIT_OK;
+    }
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+        usage(stdout);
+        return FG_EXIT_OK;
+    }
+    for (size_t i = 0; argc >= 2 && i < FG_ARRAY_LEN(commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (argc >= 2)
+        fprintf(stderr, "fusegate: unknown command %s\n\n", argv[1]);
+    usage(stderr);
+    return FG_EXIT_USAGE;
+}

@@ -1,0 +1,215 @@
+/* Connections to an endpoint and the calls that wait for one. Few connections are fast (doc/performance: calls of many
+ * clients share writes), so another one is opened only for a reason: no free stream slot, or stalled output. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "upstream/cluster.h"
+
+/* ---- the list of connections ---- */
+
+static void add(struct fg_endpoint *endpoint, struct fg_conn *conn)
+{
+    if (endpoint->conns_len == endpoint->conns_cap) {
+        endpoint->conns_cap = endpoint->conns_cap ? endpoint->conns_cap * 2 : 4;
+        endpoint->conns = fg_realloc(endpoint->conns, endpoint->conns_cap * sizeof(struct fg_conn *));
+    }
+    endpoint->conns[endpoint->conns_len++] = conn;
+    conn->user = endpoint;
+}
+
+static void drop(struct fg_endpoint *endpoint, const struct fg_conn *conn)
+{
+    for (uint32_t i = 0; i < endpoint->conns_len; i++) {
+        if (endpoint->conns[i] != conn)
+            continue;
+        endpoint->conns_len--;
+        memmove(&endpoint->conns[i], &endpoint->conns[i + 1],
+                (endpoint->conns_len - i) * sizeof(struct fg_conn *)); /* the order is the order of preference */
+        return;
+    }
+}
+
+static bool is_connecting(const struct fg_conn *conn)
+{
+    return conn->state < FG_CONN_OPEN || (conn->state == FG_CONN_OPEN && !conn->h2.settings_received);
+}
+
+/* A free slot, preferably where output flows. */
+static struct fg_conn *find_slot(const struct fg_endpoint *endpoint, bool *all_stalled)
+{
+    uint64_t now_ns = endpoint->cluster->side.loop->now_ns;
+    struct fg_conn *stalled = NULL;
+
+    *all_stalled = false;
+    for (uint32_t i = 0; i < endpoint->conns_len; i++) {
+        struct fg_conn *conn = endpoint->conns[i];
+        if (fg_conn_free_slots(conn) == 0)
+            continue;
+        if (!fg_conn_is_stalled(conn, now_ns))
+            return conn;
+        stalled = stalled ? stalled : conn;
+    }
+    *all_stalled = stalled != NULL;
+    return stalled;
+}
+
+static uint32_t count_connecting(const struct fg_endpoint *endpoint)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < endpoint->conns_len; i++)
+        n += is_connecting(endpoint->conns[i]);
+    return n;
+}
+
+/* ---- opening ---- */
+
+/* 0, or negative errno. */
+static int connect_one(struct fg_endpoint *endpoint)
+{
+    const struct fg_config_tls_client *tls = &endpoint->cluster->config->tls;
+    int error = 0;
+    struct fg_conn *conn = fg_conn_connect(&endpoint->cluster->side, &endpoint->address,
+                                           tls->server_name ? tls->server_name : endpoint->config->host, &error);
+    if (!conn)
+        return error;
+    add(endpoint, conn);
+    return 0;
+}
+
+/* Opens a connection if those on their way will not do for the calls that wait. */
+static int connect_if_needed(struct fg_endpoint *endpoint)
+{
+    uint32_t on_their_way = count_connecting(endpoint);
+    uint32_t slots = FG_MAX(endpoint->slots_hint, 1u);
+
+    if (endpoint->conns_len >= endpoint->cluster->config->limits.connections)
+        return 0;
+    if (endpoint->waiting_len <= on_their_way * (uint64_t)slots)
+        return 0;
+    return connect_one(endpoint);
+}
+
+/* ---- waiting ---- */
+
+static void enqueue(struct fg_endpoint *endpoint, struct fg_slot_wait *wait)
+{
+    wait->endpoint = endpoint;
+    fg_list_append(&endpoint->waiting, &wait->node);
+    endpoint->waiting_len++;
+    endpoint->cluster->pending++;
+    FG_COUNT(endpoint->cluster->side.stats, calls_queued);
+}
+
+static void dequeue(struct fg_slot_wait *wait)
+{
+    fg_list_remove(&wait->node);
+    wait->endpoint->waiting_len--;
+    wait->endpoint->cluster->pending--;
+    FG_COUNT(wait->endpoint->cluster->side.stats, calls_dequeued);
+}
+
+void fg_endpoint_cancel(struct fg_slot_wait *wait)
+{
+    if (wait->endpoint && !fg_list_empty(&wait->node))
+        dequeue(wait);
+}
+
+static void serve_waiting(struct fg_endpoint *endpoint)
+{
+    while (!fg_list_empty(&endpoint->waiting)) {
+        bool all_stalled;
+        struct fg_conn *conn = find_slot(endpoint, &all_stalled);
+        if (!conn)
+            break;
+        struct fg_slot_wait *wait = FG_LIST_FIRST(&endpoint->waiting, struct fg_slot_wait, node);
+        dequeue(wait);
+        wait->on_slot(wait, conn);
+    }
+    if (endpoint->waiting_len > 0)
+        (void)!connect_if_needed(endpoint); /* a failure leaves them waiting for the other connections' slots */
+}
+
+static void fail_waiting(struct fg_endpoint *endpoint, const char *why)
+{
+    /* Those that come while the others are told wait for the next attempt to connect. */
+    for (uint32_t n = endpoint->waiting_len; n > 0 && !fg_list_empty(&endpoint->waiting); n--) {
+        struct fg_slot_wait *wait = FG_LIST_FIRST(&endpoint->waiting, struct fg_slot_wait, node);
+        dequeue(wait);
+        wait->on_failed(wait, why);
+    }
+}
+
+enum fg_slot_result fg_endpoint_acquire(struct fg_endpoint *endpoint, struct fg_slot_wait *wait, struct fg_conn **conn,
+                                        const char **why)
+{
+    struct fg_cluster *cluster = endpoint->cluster;
+    bool all_stalled;
+
+    *conn = endpoint->waiting_len == 0 ? find_slot(endpoint, &all_stalled) : NULL;
+    if (*conn && (!all_stalled || endpoint->conns_len >= cluster->config->limits.connections))
+        return FG_SLOT_READY;
+    if (cluster->pending >= cluster->config->limits.pending) {
+        FG_COUNT(cluster->side.stats, queue_overflows);
+        return FG_SLOT_FULL;
+    }
+    enqueue(endpoint, wait);
+    int error = connect_if_needed(endpoint);
+    if (error < 0 && endpoint->conns_len == 0) {
+        dequeue(wait);
+        *why = strerror(-error);
+        return FG_SLOT_FAILED;
+    }
+    return FG_SLOT_WAITING;
+}
+
+enum fg_wait_cause fg_endpoint_wait_cause(const struct fg_endpoint *endpoint)
+{
+    for (uint32_t i = 0; i < endpoint->conns_len; i++) {
+        if (endpoint->conns[i]->state < FG_CONN_OPEN)
+            return FG_WAIT_CONNECT;
+        if (!endpoint->conns[i]->h2.settings_received)
+            return FG_WAIT_SETTINGS;
+    }
+    return FG_WAIT_STREAM_SLOT;
+}
+
+/* ---- events of the connections ---- */
+
+static void on_slots(struct fg_conn *conn)
+{
+    struct fg_endpoint *endpoint = conn->user;
+
+    if (conn->h2.settings_received)
+        endpoint->slots_hint =
+            FG_MIN(conn->h2.peer_max_streams, endpoint->cluster->config->limits.streams_per_connection);
+    if (endpoint->waiting_len > 0)
+        serve_waiting(endpoint);
+}
+
+static void on_closed(struct fg_conn *conn, const char *why)
+{
+    struct fg_endpoint *endpoint = conn->user;
+    bool was_usable = conn->h2.settings_received;
+
+    if (!endpoint)
+        return;
+    drop(endpoint, conn);
+    if (endpoint->waiting_len == 0)
+        return;
+    /* A connection that never worked speaks for the endpoint, unless others do. */
+    if (!was_usable && endpoint->conns_len == 0)
+        fail_waiting(endpoint, why);
+    else
+        serve_waiting(endpoint);
+    if (endpoint->waiting_len > 0 && endpoint->conns_len == 0 && connect_one(endpoint) < 0)
+        fail_waiting(endpoint, why);
+}
+
+static void no_request(struct fg_stream *stream, struct fg_headers *headers, unsigned flags)
+{
+    (void)headers;
+    (void)flags;
+    fg_stream_reset(stream, FG_H2_REFUSED_STREAM); /* endpoints cannot open streams: the engine refuses push */
+}
+
+const struct fg_conn_events fg_pool_events = {no_request, NULL, on_slots, on_closed};
