@@ -76,6 +76,8 @@ struct fg_config_guard {
 
 struct fg_config_listener {
     const char *address; /* host:port or [v6]:port, as written */
+    const char *host;    /* without brackets */
+    uint16_t port;
     struct fg_config_tls_server tls;
     struct fg_config_http2 http2;
     struct fg_config_guard guard;

@@ -215,7 +215,7 @@ enum fg_h2_fault fg_h2_on_headers(struct fg_h2_conn *conn, const uint8_t *payloa
     }
     fault = complete(conn, id, fragment.at, fragment.len, flags);
     if (!fault && fragment.priority)
-        conn->frame.len = 5, fault = fg_h2_on_priority(conn, fragment.priority);
+        fault = fg_h2_on_priority(conn, fragment.priority);
     return fault;
 }
 

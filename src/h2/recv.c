@@ -124,8 +124,9 @@ static size_t take_head(struct fg_h2_conn *conn, const uint8_t *data, size_t len
 static size_t take_payload(struct fg_h2_conn *conn, const uint8_t *data, size_t len)
 {
     if (!conn->partial && len >= conn->frame.len) {
+        size_t whole = conn->frame.len;
         dispatch(conn, data);
-        return conn->frame.len;
+        return whole;
     }
     if (!conn->partial) {
         conn->partial = fg_alloc(conn->frame.len);

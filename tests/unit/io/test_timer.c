@@ -79,9 +79,9 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
     struct entry *e = FG_CONTAINER_OF(timer, struct entry, timer);
     struct model *m = e->model;
     assert_int_equal(now_ns, m->now_ns);
-    assert_true(e->at_ns != 0);                     /* armed, and not fired before */
-    assert_in_range(e->at_ns, 1, now_ns);           /* never early */
-    assert_int_not_equal(e->armed_run, m->run);     /* what callbacks arm waits for the next run */
+    assert_true(e->at_ns != 0);                 /* armed, and not fired before */
+    assert_in_range(e->at_ns, 1, now_ns);       /* never early */
+    assert_int_not_equal(e->armed_run, m->run); /* what callbacks arm waits for the next run */
     assert_false(fg_timer_armed(timer));
     m->fired++;
     m->armed--;
