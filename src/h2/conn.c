@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define LINGER_NS      FG_S
 #define DRAIN_GRACE_NS FG_S /* how long the first GOAWAY may take to reach a peer that answers no PING */
 
 /* ---- output ---- */
@@ -67,6 +68,7 @@ void fg_h2_conn_init(struct fg_h2_conn *conn, const struct fg_h2_options *option
     fg_list_init(&conn->streams);
     fg_list_init(&conn->dead);
     fg_list_init(&conn->stalled);
+    fg_list_init(&conn->lingering);
     for (int i = 0; i < FG_H2_URGENCIES; i++)
         fg_list_init(&conn->sched[i]);
     /* The peer may use the RFC's 4096 bytes until it has acknowledged less. */
@@ -179,11 +181,10 @@ static uint64_t stall_start_ns(const struct fg_h2_conn *conn)
     return since;
 }
 
-static uint64_t first_stream_stall_ns(const struct fg_h2_conn *conn)
+/* Since when the longest one of conn->stalled or conn->lingering is there; 0: none is. */
+static uint64_t first_since_ns(const struct fg_list *streams)
 {
-    if (fg_list_empty(&conn->stalled))
-        return 0;
-    return FG_LIST_FIRST(&conn->stalled, struct fg_h2_stream, ready)->stalled_since_ns;
+    return fg_list_empty(streams) ? 0 : FG_LIST_FIRST(streams, struct fg_h2_stream, ready)->stalled_since_ns;
 }
 
 static void earlier(uint64_t *next, bool relevant, uint64_t since_ns, uint64_t after_ns)
@@ -207,7 +208,8 @@ uint64_t fg_h2_conn_next_time_ns(const struct fg_h2_conn *conn)
     earlier(&next, !conn->ping_out, conn->last_recv_ns, o->keepalive_interval_ns);
     earlier(&next, conn->open_streams == 0 && !conn->draining, conn->idle_since_ns, o->idle_timeout_ns);
     earlier(&next, stall_start_ns(conn) != 0, stall_start_ns(conn), o->write_stall_timeout_ns);
-    earlier(&next, first_stream_stall_ns(conn) != 0, first_stream_stall_ns(conn), o->write_stall_timeout_ns);
+    earlier(&next, first_since_ns(&conn->stalled) != 0, first_since_ns(&conn->stalled), o->write_stall_timeout_ns);
+    earlier(&next, first_since_ns(&conn->lingering) != 0, first_since_ns(&conn->lingering), LINGER_NS);
     earlier(&next, conn->drain_ping, conn->drain_since_ns, DRAIN_GRACE_NS);
     return next;
 }
@@ -253,9 +255,11 @@ void fg_h2_conn_on_time(struct fg_h2_conn *conn)
         fg_h2_conn_fail(conn, FG_H2_FAULT_WRITE_STALL);
         return;
     }
-    while (over(conn, first_stream_stall_ns(conn) != 0, first_stream_stall_ns(conn), o->write_stall_timeout_ns))
+    while (over(conn, first_since_ns(&conn->stalled) != 0, first_since_ns(&conn->stalled), o->write_stall_timeout_ns))
         fg_h2_stream_fault(conn, FG_LIST_FIRST(&conn->stalled, struct fg_h2_stream, ready)->id,
                            FG_H2_FAULT_STREAM_STALL);
+    while (over(conn, first_since_ns(&conn->lingering) != 0, first_since_ns(&conn->lingering), LINGER_NS))
+        fg_h2_stream_stop_reading(FG_LIST_FIRST(&conn->lingering, struct fg_h2_stream, ready));
     if (over(conn, conn->drain_ping, conn->drain_since_ns, DRAIN_GRACE_NS))
         finish_drain(conn);
     if (over(conn, conn->open_streams == 0 && !conn->draining, conn->idle_since_ns, o->idle_timeout_ns))

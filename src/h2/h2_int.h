@@ -44,7 +44,7 @@ struct fg_h2_stream {
     size_t queued;
     struct fg_buf trailers; /* an encoded block to send after the queue */
 
-    struct fg_list ready; /* in conn->sched, or in conn->stalled */
+    struct fg_list ready; /* in conn->sched, conn->stalled or conn->lingering */
     int32_t deficit;
     uint16_t weight; /* RFC 7540 weight x route weight */
     uint8_t client_weight_less_1;
@@ -54,7 +54,7 @@ struct fg_h2_stream {
     uint8_t urgency; /* effective; the scheduler's list */
     bool sequential; /* the client asked for it: i=?0 */
     uint64_t queued_since_ns;
-    uint64_t stalled_since_ns; /* on the stream window; 0: not */
+    uint64_t stalled_since_ns; /* in conn->stalled or conn->lingering; 0: not */
 
     struct fg_arena arena;
 };
@@ -106,6 +106,7 @@ struct fg_h2_conn {
     uint32_t peer_initial_window, peer_max_frame, peer_max_streams, peer_max_header_list;
     struct fg_list sched[FG_H2_URGENCIES]; /* streams with queued DATA and stream window */
     struct fg_list stalled;                /* streams with queued DATA and no stream window, longest first */
+    struct fg_list lingering;              /* answered before their request ended, longest first */
     uint8_t sched_bits;                    /* urgencies whose list is not empty */
     uint64_t window_blocked_since_ns;      /* connection window; 0: not */
     uint64_t socket_blocked_since_ns;
@@ -179,6 +180,7 @@ void fg_h2_stream_delivered(struct fg_h2_stream *stream); /* after every callbac
 void fg_h2_stream_end_sent(struct fg_h2_stream *stream);
 void fg_h2_stream_close(struct fg_h2_stream *stream, const struct fg_h2_close *why); /* tells the user */
 void fg_h2_stream_fault(struct fg_h2_conn *conn, uint32_t stream_id, enum fg_h2_fault fault);
+void fg_h2_stream_stop_reading(struct fg_h2_stream *stream);
 void fg_h2_reap(struct fg_h2_conn *conn);
 bool fg_h2_was_closed(const struct fg_h2_conn *conn, uint32_t id, bool *by_us); /* recently */
 

@@ -196,11 +196,20 @@ static void complete(struct fg_h2_stream *stream)
 }
 
 /* We have said everything; the peer need not go on (RFC 9113 section 8.1). */
-static void stop_reading(struct fg_h2_stream *stream)
+void fg_h2_stream_stop_reading(struct fg_h2_stream *stream)
 {
     stream->reset_by_us = true;
     write_rst(stream->conn, stream->id, stream->reset_code);
     complete(stream);
+}
+
+/* Most peers end, or reset, what they were sending as soon as they see the answer; those that do not are told to. */
+static void linger(struct fg_h2_stream *stream)
+{
+    fg_h2_sched_remove(stream);
+    stream->stalled_since_ns = fg_h2_now(stream->conn);
+    fg_list_append(&stream->conn->lingering, &stream->ready);
+    fg_h2_tell_output(stream->conn); /* the owner looks at the timers */
 }
 
 void fg_h2_stream_reset_after_end(struct fg_h2_stream *stream, uint32_t code)
@@ -208,7 +217,7 @@ void fg_h2_stream_reset_after_end(struct fg_h2_stream *stream, uint32_t code)
     stream->reset_after_end = true;
     stream->reset_code = code;
     if (stream->state == FG_H2_HALF_CLOSED_LOCAL) /* our END_STREAM is in the output already */
-        stop_reading(stream);
+        linger(stream);
 }
 
 void fg_h2_stream_fault(struct fg_h2_conn *conn, uint32_t stream_id, enum fg_h2_fault fault)
@@ -251,7 +260,7 @@ void fg_h2_stream_end_sent(struct fg_h2_stream *stream)
     }
     fg_h2_stream_set_state(stream, FG_H2_HALF_CLOSED_LOCAL);
     if (stream->reset_after_end)
-        stop_reading(stream);
+        linger(stream);
 }
 
 /* ---- sending ---- */

@@ -39,11 +39,11 @@ static int set_unix_path(struct fg_address *out, const char *path, char *error, 
     return 0;
 }
 
-static int look_up(struct fg_address *out, const char *name, uint16_t port, int flags)
+static int look_up(struct fg_address *out, int family, const char *name, uint16_t port, int flags)
 {
     char service[8];
     snprintf(service, sizeof(service), "%u", port);
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     int rc = getaddrinfo(name, service, &hints, &found);
     if (rc != 0)
@@ -68,9 +68,10 @@ int fg_address_resolve(struct fg_address *out, const char *host, uint16_t port, 
         return -1;
     }
     snprintf(name, sizeof(name), "%.*s", (int)(bracketed ? len - 2 : len), bracketed ? host + 1 : host);
-    if (look_up(out, name, port, AI_NUMERICHOST) == 0)
-        return 0;
-    int rc = bracketed ? EAI_NONAME : look_up(out, name, port, AI_ADDRCONFIG);
+    /* Brackets are for IPv6 addresses only (RFC 3986 section 3.2.2). */
+    int rc = look_up(out, bracketed ? AF_INET6 : AF_UNSPEC, name, port, AI_NUMERICHOST);
+    if (rc != 0 && !bracketed)
+        rc = look_up(out, AF_UNSPEC, name, port, AI_ADDRCONFIG);
     if (rc == 0)
         return 0;
     snprintf(error, error_len, "host \"%s\" has no address: %s", name,

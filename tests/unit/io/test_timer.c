@@ -246,6 +246,23 @@ static void a_callback_that_arms_the_past_does_not_keep_the_run_going(void **sta
     assert_int_equal(r.calls, 3);
 }
 
+static void a_cancelled_timer_causes_no_wakeup(void **state)
+{
+    (void)state;
+    struct fg_timers timers;
+    fg_timers_init(&timers, FG_S);
+    struct recorder a = {.timers = &timers}, b = {.timers = &timers};
+    fg_timer_init(&a.timer, record);
+    fg_timer_init(&b.timer, record);
+    fg_timer_arm(&timers, &a.timer, 2 * FG_S);
+    fg_timer_arm(&timers, &b.timer, 3 * FG_S);
+    fg_timer_arm(&timers, &b.timer, 900 * FG_S); /* leaves its first place as well */
+    fg_timer_cancel(&timers, &a.timer);
+    assert_true(fg_timers_next_ns(&timers) > 3 * FG_S);
+    fg_timer_cancel(&timers, &b.timer);
+    assert_true(fg_timers_next_ns(&timers) == FG_NEVER);
+}
+
 static void the_ends_of_time_are_in_reach(void **state)
 {
     (void)state;
@@ -274,6 +291,7 @@ int main(void)
         cmocka_unit_test(timers_of_one_run_fire_in_order_of_time),
         cmocka_unit_test(a_callback_may_cancel_what_is_due_in_the_same_slot),
         cmocka_unit_test(a_callback_that_arms_the_past_does_not_keep_the_run_going),
+        cmocka_unit_test(a_cancelled_timer_causes_no_wakeup),
         cmocka_unit_test(the_ends_of_time_are_in_reach),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
