@@ -1,4 +1,5 @@
-/* Where in the file each value came from, so that a check of the meaning can point at it. Insiders of the folder only. */
+/* Where in the file each value came from, so that a check of the meaning can point at it. Insiders of the folder only.
+ */
 #ifndef FG_CONFIG_MARKS_H
 #define FG_CONFIG_MARKS_H
 

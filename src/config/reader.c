@@ -177,12 +177,10 @@ void fg_reader_defaults(struct fg_reader *r, const struct fg_table *table, void 
 
 static void mark(struct fg_reader *r, const void *base, const struct fg_key *key, const struct fg_node *node, bool bad)
 {
-    fg_marks_add(r->marks, (struct fg_mark){.base = base,
-                                            .key = key,
-                                            .path = r->path,
-                                            .line = node->line,
-                                            .column = node->column,
-                                            .bad = bad});
+    fg_marks_add(
+        r->marks,
+        (struct fg_mark){
+            .base = base, .key = key, .path = r->path, .line = node->line, .column = node->column, .bad = bad});
 }
 
 static bool has_zero(struct fg_str text)
@@ -202,7 +200,8 @@ static void read_scalar(struct fg_reader *r, const struct fg_key *key, const str
     } else if (key->type == FG_KEY_TOKEN) { /* a secret: messages end up in logs */
         bad = has_zero(node->text) || store(r, key, node->text, base, why) != 0;
         if (bad)
-            fg_errors_add(r->errors, node->line, node->column, r->path, "expected visible ASCII without spaces, at most 1024 characters");
+            fg_errors_add(r->errors, node->line, node->column, r->path,
+                          "expected visible ASCII without spaces, at most 1024 characters");
     } else if (has_zero(node->text)) {
         complain(r, node, "expected text without zero bytes");
     } else if (store(r, key, node->text, base, why) != 0) {
@@ -335,7 +334,8 @@ static const char *read_name(struct fg_reader *r, const struct fg_table *table, 
     return out;
 }
 
-/* A name that stands twice, or none at all. The number of entries is limited, so comparing all pairs is cheap enough. */
+/* A name that stands twice, or none at all. The number of entries is limited, so comparing all pairs is cheap enough.
+ */
 static bool is_name_taken(struct fg_reader *r, const struct fg_table *table, const char *first, const char *item,
                           const struct fg_node *node)
 {

@@ -6,9 +6,9 @@
 #include "config/tree.h"
 
 struct fg_reader {
-    struct fg_arena *arena;         /* of the snapshot: strings and arrays */
-    const char *folder;             /* that file names are relative to, with its slash; "" for none */
-    struct fg_marks *marks;         /* takes the position of every value */
+    struct fg_arena *arena; /* of the snapshot: strings and arrays */
+    const char *folder;     /* that file names are relative to, with its slash; "" for none */
+    struct fg_marks *marks; /* takes the position of every value */
     struct fg_config_errors *errors;
     char path[512]; /* of the value in hand, dotted */
     size_t path_len;

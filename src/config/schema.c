@@ -322,7 +322,7 @@ static const struct fg_key breaker_keys[] = {
      .default_text = "true",
      .description = "false: endpoints are never refused."},
     NUMBER(DURATION, "window", window_ns, "10s", 100 * FG_MS, 3600 * FG_S, "How far back calls are counted."),
-    NUMBER(RATIO, "failure_ratio", failure_ratio, "50%", 1, FG_RATIO_UNIT,
+    NUMBER(RATIO, "failure_ratio", failure_ratio, "50%", FG_RATIO_UNIT / 100, FG_RATIO_UNIT,
            "Share of failed calls in the window that opens the breaker."),
     NUMBER(INTEGER, "minimum_calls", minimum_calls, "20", 1, 100000, "Calls in the window before that share counts."),
     NUMBER(INTEGER, "consecutive_failures", consecutive_failures, "5", 0, 10000,

@@ -269,8 +269,8 @@ static void flush(struct fg_conn *conn)
 
     /* A blocked socket gets no more than one pull's worth ahead, so that priorities decide late. */
     do {
-        if (conn->h2.out.bytes < PULL_BYTES)
-            fg_h2_conn_pull(&conn->h2, PULL_BYTES);
+        /* Also with nothing to pull: it makes the engine tell of output again. */
+        fg_h2_conn_pull(&conn->h2, PULL_BYTES - FG_MIN(conn->h2.out.bytes, (size_t)PULL_BYTES));
         if (conn->h2.out.bytes == 0)
             break;
         written = write_queue(conn);
