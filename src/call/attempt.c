@@ -163,8 +163,10 @@ static void let_go(struct fg_attempt *attempt, uint32_t code)
     struct fg_stream *up = attempt->up;
 
     attempt->up = NULL;
-    if (up)
-        fg_stream_reset(up, code);
+    if (!up)
+        return;
+    up->ops->add_stalls(up, attempt->outcome.stall_ns);
+    fg_stream_reset(up, code);
 }
 
 void fg_attempt_cancel(struct fg_attempt *attempt, enum fg_status code, enum fg_source source)
@@ -201,6 +203,7 @@ static void answer_ends(struct fg_attempt *attempt, const struct fg_headers *fie
         fg_status_parse(field->value, &code);
     attempt->outcome.phase = FG_PHASE_DONE;
     attempt->outcome.safe_to_retry = FG_SAFE_PROCESSED;
+    attempt->up->ops->add_stalls(attempt->up, attempt->outcome.stall_ns);
     end(attempt, code, field ? source : FG_SOURCE_MISSING_STATUS);
     call->outcome.code = code;
     call->outcome.source = attempt->outcome.source;
@@ -391,6 +394,7 @@ static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
     attempt->up = NULL;
     if (attempt->ended)
         return; /* the answer is complete; a reset after it takes nothing away (RFC 9113 section 8.1) */
+    stream->ops->add_stalls(stream, attempt->outcome.stall_ns);
     struct fg_reply reply = close_reply(attempt, why);
     fail(attempt, &reply);
 }

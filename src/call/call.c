@@ -183,6 +183,7 @@ static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
 {
     struct fg_call *call = stream->user;
 
+    stream->ops->add_stalls(stream, call->outcome.stall_ns);
     if (why->by != FG_H2_CLOSED_COMPLETE) {
         enum fg_source source = why->by == FG_H2_CLOSED_PEER_RESET ? FG_SOURCE_CLIENT_CANCEL : FG_SOURCE_CLIENT_GONE;
         /* A reset after the whole answer was queued still means that the caller did not get it. */

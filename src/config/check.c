@@ -259,9 +259,12 @@ static void check_route_cluster(struct checker *c, const struct fg_raw_route *ro
 static void check_routes(struct checker *c)
 {
     const struct fg_raw_config *raw = c->raw;
-    if (!fg_marks_find(c->marks, raw, fg_schema(), "routes") && raw->clusters_len > 1)
+    size_t clusters = 0;
+    for (size_t i = 0; i < raw->clusters_len; i++)
+        clusters += good(c, &raw->clusters[i], NULL, NULL) != NULL;
+    if (clusters > 1 && !fg_marks_find(c->marks, raw, fg_schema(), "routes"))
         fg_errors_add(c->errors, 1, 1, "routes", "is missing: with %zu clusters, say which calls go to which",
-                      raw->clusters_len);
+                      clusters);
     for (size_t i = 0; i < raw->routes_len; i++)
         check_route_cluster(c, &raw->routes[i]);
     check_reachable(c);

@@ -4,8 +4,8 @@
 
 void fg_nearest_init(struct fg_nearest *nearest, struct fg_str word)
 {
-    /* A third of the letters may be wrong: more than that is another word. */
-    unsigned allowed = word.len > MAX_WORD ? 0 : (unsigned)FG_MAX(word.len / 3, 1u);
+    /* A third of the letters may be wrong, one in a short word: more than that is another word. */
+    unsigned allowed = word.len > MAX_WORD || word.len < 2 ? 0 : (unsigned)FG_MAX(word.len / 3, 1u);
     *nearest = (struct fg_nearest){.word = word, .distance = allowed + 1};
 }
 

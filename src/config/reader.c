@@ -368,8 +368,9 @@ static void read_map(struct fg_reader *r, const struct fg_key *key, const struct
         size_t before = enter_key(r, child->key->text);
         const char *name = read_name(r, table, child->key);
         memcpy(item + table->name_offset, &name, sizeof name);
-        mark(r, item, NULL, child->key, !name);
-        if (!is_name_taken(r, table, first, item, child->key))
+        bool taken = is_name_taken(r, table, first, item, child->key);
+        mark(r, item, NULL, child->key, !name || taken);
+        if (!taken)
             read_table(r, table, child->value, item);
         leave(r, before);
     }

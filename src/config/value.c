@@ -190,11 +190,19 @@ static const char *check_port(struct fg_str text, uint16_t *out)
     return NULL;
 }
 
+static const char *last_colon(struct fg_str text)
+{
+    for (size_t i = text.len; i-- > 0;)
+        if (text.p[i] == ':')
+            return text.p + i;
+    return NULL;
+}
+
 const char *fg_value_address(struct fg_str text, struct fg_value_address *out)
 {
     struct fg_str host, port;
     bool brackets = text.len > 0 && text.p[0] == '[';
-    const char *colon = text.len > 0 ? memrchr(text.p, ':', text.len) : NULL;
+    const char *colon = last_colon(text);
     const char *end = brackets ? memchr(text.p, ']', text.len) : colon;
 
     if (!end || (brackets && end + 1 != colon))

@@ -276,6 +276,7 @@ void fg_h2_conn_set_blocked(struct fg_h2_conn *conn, bool blocked)
     } else {
         /* Any progress starts the clock again: a slow reader is not a dead one. */
         conn->socket_blocked_since_ns = fg_h2_now(conn);
+        conn->window_was_last = false;
     }
     conn->blocked = blocked;
 }

@@ -152,5 +152,7 @@ bool fg_h2_stream_peer_ended(const struct fg_h2_stream *stream);
 bool fg_h2_stream_local_ended(const struct fg_h2_stream *stream); /* our END_STREAM is in the output */
 /* What sending waits for (stream window, connection window, socket), or FG_WAIT_NONE when nothing is queued. */
 struct fg_wait fg_h2_stream_wait(const struct fg_h2_stream *stream);
+/* Adds the time that what it had to send waited so far, by cause. */
+void fg_h2_stream_add_stalls(const struct fg_h2_stream *stream, uint64_t stall_ns[FG_WAIT_LEN]);
 
 #endif

@@ -54,7 +54,8 @@ struct fg_h2_stream {
     uint8_t urgency; /* effective; the scheduler's list */
     bool sequential; /* the client asked for it: i=?0 */
     uint64_t queued_since_ns;
-    uint64_t stalled_since_ns; /* in conn->stalled or conn->lingering; 0: not */
+    uint64_t window_stall_ns, socket_stall_ns, connection_stall_ns; /* waited so far, by cause */
+    uint64_t stalled_since_ns;                                      /* in conn->stalled or conn->lingering; 0: not */
 
     struct fg_arena arena;
 };
@@ -110,6 +111,7 @@ struct fg_h2_conn {
     uint8_t sched_bits;                    /* urgencies whose list is not empty */
     uint64_t window_blocked_since_ns;      /* connection window; 0: not */
     uint64_t socket_blocked_since_ns;
+    bool window_was_last; /* what blocked output last: the connection window, or the socket */
 
     struct fg_hpack_decoder decoder;
     struct fg_hpack_encoder encoder;

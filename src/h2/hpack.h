@@ -46,7 +46,8 @@ struct fg_hpack_encoder {
     struct fg_hpack_table *table;
     uint32_t capacity;       /* in force: min(own choice, peer's SETTINGS_HEADER_TABLE_SIZE); 0: no dynamic table */
     uint32_t own_capacity;   /* the most we want to spend */
-    uint32_t smallest_since; /* lowest capacity since the last block, for the size updates at its start */
+    uint32_t wire_capacity;  /* what the peer's decoder was told last */
+    uint32_t smallest_since; /* lowest limit since the last block, for the size updates at its start */
     bool update_due;
     uint16_t seen[64]; /* hashes of fields met once: a field enters the table at its second sight, so that unique
                           values (trace ids, deadlines) never evict repeated ones */

@@ -10,6 +10,10 @@ void fg_h2_sched_remove(struct fg_h2_stream *stream)
     struct fg_h2_conn *conn = stream->conn;
 
     fg_list_remove(&stream->ready);
+    if (stream->stalled_since_ns && stream->queued > 0) {
+        stream->window_stall_ns += fg_h2_now(conn) - stream->stalled_since_ns;
+        stream->queued_since_ns = fg_h2_now(conn);
+    }
     stream->stalled_since_ns = 0;
     if (fg_list_empty(&conn->sched[stream->urgency]))
         conn->sched_bits &= (uint8_t) ~(1u << stream->urgency);
@@ -129,6 +133,9 @@ static size_t serve(struct fg_h2_stream *stream, size_t budget)
     struct fg_h2_conn *conn = stream->conn;
     size_t sent = 0;
 
+    *(conn->window_was_last ? &stream->connection_stall_ns : &stream->socket_stall_ns) +=
+        fg_h2_now(conn) - stream->queued_since_ns;
+    stream->queued_since_ns = fg_h2_now(conn);
     if (stream->deficit <= 0)
         stream->deficit += stream->weight * 1024;
     while (stream->queued > 0 && stream->send_window > 0 && conn->send_window > 0 && stream->deficit > 0 &&
@@ -161,13 +168,13 @@ void fg_h2_conn_pull(struct fg_h2_conn *conn, size_t max_bytes)
         if (conn->send_window <= 0) {
             if (!conn->window_blocked_since_ns)
                 conn->window_blocked_since_ns = fg_h2_now(conn);
+            conn->window_was_last = true;
             break;
         }
         int urgency = __builtin_ctz(conn->sched_bits);
         struct fg_h2_stream *stream = FG_LIST_FIRST(&conn->sched[urgency], struct fg_h2_stream, ready);
         size_t sent = serve(stream, budget);
         budget -= FG_MIN(sent, budget);
-        stream->queued_since_ns = fg_h2_now(conn);
         if (sent > 0)
             conn->options->handler->on_sent(stream, sent); /* may queue more, or reset it */
         if (stream->state != FG_H2_CLOSED)

@@ -397,3 +397,10 @@ struct fg_wait fg_h2_stream_wait(const struct fg_h2_stream *stream)
                                 FG_WAIT_CONNECTION_WINDOW};
     return (struct fg_wait){stream->queued_since_ns, FG_WAIT_SOCKET};
 }
+
+void fg_h2_stream_add_stalls(const struct fg_h2_stream *stream, uint64_t stall_ns[FG_WAIT_LEN])
+{
+    stall_ns[FG_WAIT_STREAM_WINDOW] += stream->window_stall_ns;
+    stall_ns[FG_WAIT_CONNECTION_WINDOW] += stream->connection_stall_ns;
+    stall_ns[FG_WAIT_SOCKET] += stream->socket_stall_ns;
+}

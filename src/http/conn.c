@@ -72,6 +72,11 @@ static struct fg_wait wait_of(const struct fg_stream *stream)
     return fg_h2_stream_wait(engine_stream(stream));
 }
 
+static void add_stalls(const struct fg_stream *stream, uint64_t stall_ns[FG_WAIT_LEN])
+{
+    fg_h2_stream_add_stalls(engine_stream(stream), stall_ns);
+}
+
 static uint32_t id_of(const struct fg_stream *stream)
 {
     return fg_h2_stream_id(engine_stream(stream));
@@ -83,7 +88,8 @@ static bool local_ended(const struct fg_stream *stream)
 }
 
 static const struct fg_stream_ops h2_stream_ops = {
-    send_headers, send_data, send_trailers, consume, reset, reset_after_end, set_priority, wait_of, id_of, local_ended,
+    send_headers, send_data, send_trailers, consume, reset,       reset_after_end,
+    set_priority, wait_of,   add_stalls,    id_of,   local_ended,
 };
 
 static void bind_stream(struct fg_stream *stream, struct fg_conn *conn, struct fg_h2_stream *engine)
@@ -400,7 +406,9 @@ static void on_ready(struct fg_watch *watch, unsigned ready)
     } else if (conn->state == FG_CONN_OPEN) {
         if (ready & FG_WRITABLE)
             fg_loop_at_turn_end(conn->side->loop, &conn->flush);
-        if ((ready & (FG_READABLE | FG_HANGUP)) || conn->pipe.tls)
+        /* TLS may have to read to write, so that any readiness may bring bytes. */
+        bool may_bring = (ready & (FG_READABLE | FG_HANGUP)) || conn->pipe.tls;
+        if (may_bring && (!conn->read_paused || (ready & FG_HANGUP)))
             read_some(conn);
     }
 }

@@ -32,6 +32,7 @@ struct fg_stream_ops {
     void (*reset_after_end)(struct fg_stream *stream, uint32_t code);
     void (*set_priority)(struct fg_stream *stream, int urgency_offset, unsigned weight);
     struct fg_wait (*wait)(const struct fg_stream *stream);
+    void (*add_stalls)(const struct fg_stream *stream, uint64_t stall_ns[FG_WAIT_LEN]);
     uint32_t (*id)(const struct fg_stream *stream);
     bool (*local_ended)(const struct fg_stream *stream); /* our END_STREAM is out */
 };

@@ -1,7 +1,7 @@
 /* A byte pipe to a peer: plain TCP or TLS over it, behind one vtable. Non-blocking, and no signal is ever raised.
  *
  * The owner watches `fd` with the interest that fg_pipe_interest() computes from what it wants, because TLS may have to
- * read to write and the other way round; for the same reason it tries everything it wants whenever the fd is ready. */
+ * write to read; for the same reason it tries everything it wants whenever the fd is ready. */
 #ifndef FG_IO_PIPE_H
 #define FG_IO_PIPE_H
 
@@ -27,9 +27,9 @@ struct fg_pipe_ops {
     /* Up to LEN (not 0) bytes: > 0 bytes, or a negative code. */
     ssize_t (*read)(struct fg_pipe *pipe, void *data, size_t len);
 
-    /* > 0 bytes, which may be fewer than offered (then the next call may say AGAIN), or a negative code; 0 only if
-     * nothing was offered. After FG_PIPE_AGAIN the next call must offer the same bytes again, or those and more: TLS
-     * may have encrypted them already. They need not be at the same place. */
+    /* > 0 bytes, which may be fewer than offered, or a negative code; 0 only if nothing was offered. After
+     * FG_PIPE_AGAIN or fewer bytes the next call must offer the rest again, or it and more: TLS may have encrypted it
+     * already. It need not be at the same place. */
     ssize_t (*writev)(struct fg_pipe *pipe, const struct iovec *iov, int iov_len);
 
     void (*shutdown)(struct fg_pipe *pipe); /* close_notify and FIN, best effort: nothing is written after it */
@@ -40,11 +40,10 @@ struct fg_pipe_ops {
 
 struct fg_pipe {
     const struct fg_pipe_ops *ops;
-    int fd;             /* -1: closed */
-    void *tls;          /* SSL *, or NULL */
-    unsigned tls_wants; /* FG_READABLE/FG_WRITABLE: what the handshake waits for */
-    /* What reading or writing waits for instead of what one would think: FG_WRITABLE to read, FG_READABLE to write. */
-    unsigned tls_read_wants, tls_write_wants;
+    int fd;                  /* -1: closed */
+    void *tls;               /* SSL *, or NULL */
+    unsigned tls_wants;      /* FG_READABLE/FG_WRITABLE: what the handshake waits for */
+    unsigned tls_read_wants; /* FG_WRITABLE: an answer to the peer waits to be sent, by the next read */
     /* Bytes wait inside the TLS layer: read again without waiting for the fd. Look at it after each read, and after the
      * handshake, whose last bytes may have come together with the first data. */
     bool tls_has_pending;
@@ -57,8 +56,7 @@ void fg_pipe_init_tcp(struct fg_pipe *pipe, int fd);
 /* The interest in the fd of an owner that wants to read and write as WANTED says (0 during the handshake). */
 static inline unsigned fg_pipe_interest(const struct fg_pipe *pipe, unsigned wanted)
 {
-    return wanted | pipe->tls_wants | (wanted & FG_READABLE ? pipe->tls_read_wants : 0) |
-           (wanted & FG_WRITABLE ? pipe->tls_write_wants : 0);
+    return wanted | pipe->tls_wants | (wanted & FG_READABLE ? pipe->tls_read_wants : 0u);
 }
 
 #endif

@@ -135,7 +135,7 @@ static int set_version(SSL_CTX *ctx, int min_version, char *error, size_t error_
 static int set_up_ctx(struct fg_tls_context *context, int min_version, char *error, size_t error_len)
 {
     ERR_clear_error();
-    context->bio = fg_tls_bio_new();
+    context->bio = fg_tls_wire_method();
     SSL_CTX *ctx = context->ctx = SSL_CTX_new(context->is_server ? TLS_server_method() : TLS_client_method());
     if (!context->bio || !ctx)
         return explain("OpenSSL cannot be used", error, error_len);
@@ -145,9 +145,7 @@ static int set_up_ctx(struct fg_tls_context *context, int min_version, char *err
         return explain("OpenSSL lacks the ciphers that HTTP/2 needs", error, error_len);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                  SSL_OP_PRIORITIZE_CHACHA);
-    /* The buffers of an idle connection are given back; a writer may continue from where its bytes lie then. */
-    SSL_CTX_set_mode(ctx,
-                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS); /* an idle connection owns no buffers */
     SSL_CTX_set_timeout(ctx, FG_TLS_SESSION_LIFE_S);
     return 0;
 }

@@ -80,7 +80,7 @@ SSL_SESSION *fg_tls_sessions_get(struct fg_tls_sessions *sessions, const char *k
 struct fg_tls_context {
     atomic_uint refs;
     SSL_CTX *ctx;
-    BIO_METHOD *bio; /* of the socket, see tls_pipe.c */
+    BIO_METHOD *bio; /* of struct fg_tls_wire */
     bool is_server;
     bool verify; /* the peer's certificate is verified, if there is one */
     struct fg_tls_identity *identities;
@@ -102,9 +102,22 @@ void fg_tls_error_text(char *out, size_t out_len);
  * "handshake", "reading" or "writing". ERROR_NUMBER is errno right after the call. */
 int fg_tls_fail(struct fg_pipe *pipe, const char *doing, int ssl_error, int error_number);
 
-/* ---- tls_pipe.c ---- */
+/* ---- tls_wire.c: between OpenSSL and the socket ---- */
 
-BIO_METHOD *fg_tls_bio_new(void);
+struct fg_tls_wire {
+    int fd;
+    unsigned char *out; /* records that the socket has not taken, from FROM to TO; NULL: none */
+    size_t from, to, cap;
+    size_t uncounted; /* bytes of the writer that are among these records, but have not been reported as written */
+};
+
+BIO_METHOD *fg_tls_wire_method(void); /* NULL: out of memory */
+struct fg_tls_wire *fg_tls_wire_of(const SSL *ssl);
+
+/* Sends what waits: 0 when nothing does any more, FG_PIPE_AGAIN or FG_PIPE_ERROR. */
+int fg_tls_wire_flush(struct fg_pipe *pipe, const char *doing) __attribute__((warn_unused_result));
+
+/* ---- tls_pipe.c ---- */
 
 /* Names the peer of a client's connection for the table of sessions. */
 #define FG_TLS_SESSION_KEY_BYTES (FG_ADDRESS_TEXT_BYTES + 256)

@@ -10,72 +10,14 @@
 
 enum {
     RECORD_MAX_BYTES = 16 << 10, /* RFC 8446 section 5.1 */
+    BATCH_BYTES = 64 << 10,      /* encrypted before they are sent: four records a system call */
     READ_AHEAD_BYTES = 64 << 10, /* several records a system call; given back when it is empty */
 };
-
-/* ---- the socket below OpenSSL: its own would raise SIGPIPE ---- */
-
-static int fd_of(BIO *bio)
-{
-    return (int)(intptr_t)BIO_get_data(bio);
-}
-
-static int bio_write(BIO *bio, const char *data, int len)
-{
-    struct iovec iov = {.iov_len = (size_t)len};
-    memcpy(&iov.iov_base, &data, sizeof(data)); /* it is not written to */
-    BIO_clear_retry_flags(bio);
-    ssize_t n = fg_pipe_socket_send(fd_of(bio), &iov, 1);
-    if (n >= 0)
-        return (int)n;
-    if (n == -EAGAIN)
-        BIO_set_retry_write(bio);
-    errno = (int)-n;
-    return -1;
-}
-
-static int bio_read(BIO *bio, char *data, int len)
-{
-    BIO_clear_retry_flags(bio);
-    ssize_t n = fg_pipe_socket_recv(fd_of(bio), data, (size_t)len);
-    if (n == 0)
-        BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-    if (n >= 0)
-        return (int)n;
-    if (n == -EAGAIN)
-        BIO_set_retry_read(bio);
-    errno = (int)-n;
-    return -1;
-}
-
-static long bio_control(BIO *bio, int command, long number, void *pointer)
-{
-    (void)number, (void)pointer;
-    if (command == BIO_CTRL_EOF)
-        return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
-    return command == BIO_CTRL_FLUSH;
-}
-
-static int bio_create(BIO *bio)
-{
-    BIO_set_init(bio, 1);
-    return 1;
-}
-
-BIO_METHOD *fg_tls_bio_new(void)
-{
-    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "fusegate socket");
-    if (method && BIO_meth_set_write(method, bio_write) && BIO_meth_set_read(method, bio_read) &&
-        BIO_meth_set_ctrl(method, bio_control) && BIO_meth_set_create(method, bio_create))
-        return method;
-    BIO_meth_free(method);
-    return NULL;
-}
 
 void fg_tls_session_key(SSL *ssl, char out[FG_TLS_SESSION_KEY_BYTES])
 {
     struct fg_address peer = {.len = sizeof(peer.storage)};
-    if (getpeername(fd_of(SSL_get_rbio(ssl)), (struct sockaddr *)&peer.storage, &peer.len) < 0)
+    if (getpeername(fg_tls_wire_of(ssl)->fd, (struct sockaddr *)&peer.storage, &peer.len) < 0)
         peer.len = 0;
     char text[FG_ADDRESS_TEXT_BYTES];
     fg_address_format(&peer, text, sizeof(text));
@@ -93,27 +35,17 @@ static bool is_usable(const struct fg_pipe *pipe)
     return pipe->fd >= 0 && pipe->error[0] == '\0';
 }
 
-/* Turns what SSL_get_error() says into a code. WANTS gets what the operation waits for. */
-static int end_of(struct fg_pipe *pipe, const char *doing, int rc, unsigned *wants)
+/* Turns what SSL_get_error() says into a code. It never waits to write, see tls_wire.c. */
+static int end_of(struct fg_pipe *pipe, const char *doing, int rc)
 {
     int error_number = errno;
     int ssl_error = SSL_get_error(pipe->tls, rc);
-    switch (ssl_error) {
-    case SSL_ERROR_WANT_READ:
-        *wants = FG_READABLE;
+    if (ssl_error == SSL_ERROR_WANT_READ)
         return FG_PIPE_AGAIN;
-    case SSL_ERROR_WANT_WRITE:
-        *wants = FG_WRITABLE;
-        return FG_PIPE_AGAIN;
-    case SSL_ERROR_ZERO_RETURN: /* close_notify; before the end of the handshake it is no end in order */
-        *wants = 0;
-        if (SSL_is_init_finished(pipe->tls))
-            return FG_PIPE_EOF;
-        return fg_tls_fail(pipe, doing, ssl_error, 0);
-    default:
-        *wants = 0;
-        return fg_tls_fail(pipe, doing, ssl_error, error_number);
-    }
+    /* close_notify is an end in order only when the handshake is done. */
+    if (ssl_error == SSL_ERROR_ZERO_RETURN && SSL_is_init_finished(pipe->tls))
+        return FG_PIPE_EOF;
+    return fg_tls_fail(pipe, doing, ssl_error, error_number);
 }
 
 /* Before every call: an error left in the queue by somebody else would be taken for one of this connection. */
@@ -145,12 +77,22 @@ static int handshake(struct fg_pipe *pipe)
     offer_session(pipe);
     forget_errors();
     int rc = SSL_do_handshake(pipe->tls);
-    if (rc != 1)
-        return end_of(pipe, "handshake", rc, &pipe->tls_wants);
-    pipe->tls_wants = 0;
+    int code = rc == 1 ? 0 : end_of(pipe, "handshake", rc);
+    int flushed = fg_tls_wire_flush(pipe, "handshake"); /* an alert, too */
+    if (code == FG_PIPE_ERROR || flushed == FG_PIPE_ERROR)
+        return FG_PIPE_ERROR;
+    pipe->tls_wants = (code == FG_PIPE_AGAIN ? FG_READABLE : 0u) | (flushed == FG_PIPE_AGAIN ? FG_WRITABLE : 0u);
+    if (pipe->tls_wants)
+        return FG_PIPE_AGAIN;
     /* The peer's first data may have come with the end of its handshake: the descriptor will not tell. */
     pipe->tls_has_pending = SSL_has_pending(pipe->tls);
     return 0;
+}
+
+/* Reading may have made OpenSSL answer: new keys, an alert. */
+static void send_answers(struct fg_pipe *pipe)
+{
+    pipe->tls_read_wants = fg_tls_wire_flush(pipe, "reading") == FG_PIPE_AGAIN ? FG_WRITABLE : 0u;
 }
 
 static ssize_t read_bytes(struct fg_pipe *pipe, void *data, size_t len)
@@ -168,14 +110,13 @@ static ssize_t read_bytes(struct fg_pipe *pipe, void *data, size_t len)
             total += n;
             continue;
         }
-        unsigned wants = 0;
-        int code = end_of(pipe, "reading", rc, &wants);
-        pipe->tls_read_wants = wants & FG_WRITABLE;
+        int code = end_of(pipe, "reading", rc);
+        send_answers(pipe);
         /* What came before the end is given first, and then the end, of which the descriptor need not tell. */
         pipe->tls_has_pending = total > 0 && code != FG_PIPE_AGAIN;
         return total > 0 ? (ssize_t)total : code;
     }
-    pipe->tls_read_wants = 0;
+    send_answers(pipe);
     pipe->tls_has_pending = SSL_has_pending(ssl);
     return (ssize_t)total;
 }
@@ -195,6 +136,7 @@ static void skip(struct cursor *at, size_t len)
         at->iov++;
         at->iov_len--;
     }
+    assert(at->iov_len > 0 || at->offset == 0); /* the writer offers at least what it offered before */
 }
 
 /* The bytes of the next record: where they lie if one iovec fills it or is the last, else copied together, because a
@@ -216,28 +158,49 @@ static const char *next_record(struct cursor at, char *buffer, size_t *len)
     return buffer;
 }
 
+/* Encrypts up to BATCH_BYTES. 0 or a negative code; DONE gets how many bytes of the writer it took. */
+static int encrypt_batch(struct fg_pipe *pipe, struct cursor *at, size_t *done)
+{
+    char buffer[RECORD_MAX_BYTES];
+    *done = 0;
+    while (at->iov_len > 0 && *done < BATCH_BYTES) {
+        size_t len, n = 0;
+        const char *data = next_record(*at, buffer, &len);
+        forget_errors();
+        int rc = SSL_write_ex(pipe->tls, data, len, &n);
+        if (rc != 1)
+            return end_of(pipe, "writing", rc);
+        *done += n;
+        skip(at, n);
+    }
+    return 0;
+}
+
 static ssize_t write_bytes(struct fg_pipe *pipe, const struct iovec *iov, int iov_len)
 {
     if (!is_usable(pipe))
         return FG_PIPE_ERROR;
-    char buffer[RECORD_MAX_BYTES];
+    struct fg_tls_wire *wire = fg_tls_wire_of(pipe->tls);
     struct cursor at = {iov, iov_len, 0};
     ssize_t total = 0;
-    for (skip(&at, 0); at.iov_len > 0;) {
-        size_t len, n = 0;
-        const char *data = next_record(at, buffer, &len);
-        forget_errors();
-        int rc = SSL_write_ex(pipe->tls, data, len, &n);
-        if (rc != 1) {
-            unsigned wants = 0;
-            int code = end_of(pipe, "writing", rc, &wants);
-            pipe->tls_write_wants = wants & FG_READABLE;
+    int code = fg_tls_wire_flush(pipe, "writing");
+    if (code < 0)
+        return code;
+    /* A batch counts as written when all of it has left. So who has nothing more to write need not come again. */
+    skip(&at, wire->uncounted);
+    total += (ssize_t)wire->uncounted;
+    wire->uncounted = 0;
+    while (at.iov_len > 0) {
+        size_t done;
+        code = encrypt_batch(pipe, &at, &done);
+        if (code == 0)
+            code = fg_tls_wire_flush(pipe, "writing");
+        if (code == FG_PIPE_AGAIN)
+            wire->uncounted = done;
+        if (code < 0)
             return total > 0 ? total : code;
-        }
-        total += (ssize_t)n;
-        skip(&at, n);
+        total += (ssize_t)done;
     }
-    pipe->tls_write_wants = 0;
     return total;
 }
 
@@ -249,6 +212,8 @@ static void shut_down(struct fg_pipe *pipe)
         forget_errors();
         SSL_shutdown(pipe->tls);
         ERR_clear_error();
+        int flushed = fg_tls_wire_flush(pipe, "closing");
+        (void)flushed; /* best effort */
     }
     shutdown(pipe->fd, SHUT_WR);
 }
@@ -267,7 +232,7 @@ static void close_all(struct fg_pipe *pipe)
     close(pipe->fd);
     pipe->fd = -1;
     pipe->tls = NULL;
-    pipe->tls_wants = pipe->tls_read_wants = pipe->tls_write_wants = 0;
+    pipe->tls_wants = pipe->tls_read_wants = 0;
     pipe->tls_has_pending = false;
     fg_tls_context_unref(context);
 }
@@ -299,8 +264,8 @@ static int init(struct fg_pipe *pipe, int fd, struct fg_tls_context *context)
         SSL_free(ssl);
         return refuse(pipe, "TLS connection cannot be made");
     }
-    BIO_set_data(bio, (void *)(intptr_t)fd);
     SSL_set_bio(ssl, bio, bio);
+    fg_tls_wire_of(ssl)->fd = fd;
     SSL_set_app_data(ssl, fg_tls_context_ref(context));
     SSL_set_read_ahead(ssl, 1);
     SSL_set_default_read_buffer_len(ssl, READ_AHEAD_BYTES);
