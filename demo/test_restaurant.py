@@ -2,13 +2,23 @@
 
     test_restaurant.py RESTAURANT_BINARY [CALLS]
 """
+import os
 import queue
+import socket
+import subprocess
 import sys
+import tempfile
 import threading
+import time
 
-import grpc
+os.environ["GRPC_VERBOSITY"] = "NONE"  # it would tell of every fault
 
-from stubs import Restaurant, health_pb2, order_pb2, order_request, start_kitchen, wait_until
+import grpc  # noqa: E402
+import h2.config  # noqa: E402
+import h2.connection  # noqa: E402
+import h2.events  # noqa: E402
+
+from stubs import Restaurant, health_pb2, order_pb2, order_request, start_kitchen, wait_until  # noqa: E402
 
 CALLS = int(sys.argv[2]) if len(sys.argv) > 2 else 100
 NOODLES = ("beef noodles", 2, 1250)
@@ -64,6 +74,41 @@ def unary_calls(table):
     again = orders.CreateOrder(order_request(4, NOODLES, ref="unary-0"), timeout=TIMEOUT)
     expect(again.state, order_pb2.ORDER_STATE_CANCELLED, "the first order comes back")
     expect(table.stats().repeated_refs, 1, "repeated refs")
+
+
+def raw_call(address, data, **changes):
+    """One call by hand: ECHO of DATA with CHANGES to the headers ("_" for "-"; None: absent). The headers and trailers
+    of the answer."""
+    headers = {":method": "POST", ":scheme": "http", ":authority": "kitchen", ":path": "/order.v1.EchoService/Echo",
+               "content-type": "application/grpc", "te": "trailers"}
+    headers.update({name.replace("_", "-"): value for name, value in changes.items()})
+    host, port = address.rsplit(":", 1)
+    answer, done = {}, False
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT) as connection:
+        client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        client.initiate_connection()
+        client.send_headers(1, [(name, value) for name, value in headers.items() if value is not None])
+        client.send_data(1, data, end_stream=True)
+        connection.sendall(client.data_to_send())
+        while not done:
+            for event in client.receive_data(connection.recv(65536)):
+                if isinstance(event, (h2.events.ResponseReceived, h2.events.TrailersReceived)):
+                    answer.update(event.headers)
+                done = done or isinstance(event, (h2.events.StreamEnded, h2.events.StreamReset))
+            connection.sendall(client.data_to_send())
+    return answer
+
+
+def broken_clients(table):
+    for data, status in [(b"\0\0\0\0\0", "0"), (b"\0\0\0\0", "13"), (b"\0\0\0\0\2\x0a", "13"), (b"\1\0\0\0\0", "12"),
+                         (b"\0\xff\xff\xff\xff", "8"), (b"", "13"), (b"\0\0\0\0\0" * 2, "13")]:
+        expect(raw_call(table.address, data).get("grpc-status"), status, f"status of the message {data!r}")
+    expect(raw_call(table.address, b"\0\0\0\0\2\x0a", **{":path": "/order.v1.EchoService/EchoStream"})["grpc-status"],
+           "13", "a stream that ends inside a message")
+    expect(raw_call(table.address, b"{}", content_type="application/json")[":status"], "415", "no gRPC")
+    expect(raw_call(table.address, b"", content_type=None)[":status"], "415", "no content-type")
+    expect(raw_call(table.address, b"\0\0\0\0\0", grpc_timeout="soon")["grpc-status"], "13", "bad timeout")
+    expect(raw_call(table.address, b"\0\0\0\0\2\x18\x64", grpc_timeout="1n")["grpc-status"], "4", "short timeout")
 
 
 def refusals(table):
@@ -184,6 +229,23 @@ def parallel_calls(table):
     expect(problems, [], "problems of parallel customers")
 
 
+def seconds_of(call):
+    begin = time.monotonic()
+    call()
+    return time.monotonic() - begin
+
+
+def slowness(table):
+    one = order_pb2.EchoRequest(payload=b"x", messages=3)
+    table.fault("slow", 60)
+    if (took := seconds_of(lambda: table.api.echo.Echo(one, timeout=TIMEOUT))) < 0.06:
+        raise AssertionError(f"slow: the call took {took} s")
+    table.fault("slow_stream", 40)
+    if (took := seconds_of(lambda: list(table.api.echo.EchoStream(iter([one]), timeout=TIMEOUT)))) < 0.12:
+        raise AssertionError(f"slow_stream: three messages took {took} s")
+    table.fault("none")
+
+
 FAULTS = [  # kind, value, status of a call, does the method run?
     ("trailer_error", 0, grpc.StatusCode.UNAVAILABLE, 0),
     ("trailer_error", 13, grpc.StatusCode.INTERNAL, 0),
@@ -228,6 +290,23 @@ def limits_of_streams(binary):
     table.close()
 
 
+def encrypted(binary):
+    with tempfile.TemporaryDirectory() as folder:
+        key, certificate = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=kitchen",
+                        "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        process, address = start_kitchen(binary, "north", "--tls-cert", certificate, "--tls-key", key)
+        with open(certificate, "rb") as file:
+            credentials = grpc.ssl_channel_credentials(file.read())
+    with grpc.secure_channel(address, credentials, options=OPTIONS) as channel:
+        large = bytes(range(256)) * (3 << 12)
+        for payload in (b"x", large):
+            found = Restaurant(channel).echo.Echo(order_pb2.EchoRequest(payload=payload), timeout=TIMEOUT)
+            expect(found.payload, payload, "echo over TLS")
+    expect(process.stop(), 0, "exit status")
+
+
 def draining(binary):
     """SIGTERM ends endless streams with a status and lets a call in progress finish."""
     table = Table(binary, "--fault", "slow=300")
@@ -261,8 +340,8 @@ def cut_off(binary):
 def main():
     binary = sys.argv[1]
     table = Table(binary)
-    for check in (unary_calls, refusals, client_streams, server_streams, screens, echoes, endless_streams,
-                  parallel_calls, faults):
+    for check in (unary_calls, refusals, broken_clients, client_streams, server_streams, screens, echoes, endless_streams,
+                  parallel_calls, slowness, faults):
         check(table)
         print("ok", check.__name__, flush=True)
     for method in table.stats().methods:
@@ -270,7 +349,7 @@ def main():
             continue
         expect(method.ended, method.arrived, method.method)
     table.close()
-    for check in (limits_of_streams, draining, cut_off):
+    for check in (limits_of_streams, encrypted, draining, cut_off):
         check(binary)
         print("ok", check.__name__, flush=True)
 

@@ -60,7 +60,7 @@ def pairs(codes):
         left = WINDOW - one_bits
         two, two_bits = first(window & ((1 << left) - 1), left)
         count = 1 if two is None else 2
-        yield count << 24 | one_bits << 20 | (one_bits + two_bits) << 16 | (two or 0) << 8 | one
+        yield count << 28 | one_bits << 24 | (two or 0) << 16 | one << 8 | (one_bits + two_bits)
 
 
 def long_codes(codes):

@@ -53,18 +53,26 @@ static bool ask_breakers(struct fg_attempt *attempt, uint64_t now_ns)
     return false;
 }
 
-/* May breakers refuse all endpoints of the cluster, or does the share that max_ejected allows leave some in use? */
-static bool may_refuse_all(const struct fg_cluster *cluster)
+/* Do breakers refuse more of the cluster than max_ejected allows (at least one endpoint)? Then the refused ones are
+ * used as well: too many bad endpoints say more about the load, or the breaker, than about them (Envoy's panic
+ * threshold). */
+static bool too_many_refused(struct choice *choice)
 {
-    return cluster->config->breaker.max_ejected >= 1.0 || cluster->endpoints_len <= 1;
+    struct fg_cluster *cluster = choice->call->cluster;
+    size_t allowed = (size_t)(cluster->config->breaker.max_ejected * (double)cluster->endpoints_len), refused = 0;
+
+    for (size_t i = 0; i < cluster->endpoints_len; i++)
+        refused += !admits(choice, &cluster->endpoints[i]);
+    return refused > FG_MAX(allowed, (size_t)1);
 }
 
 static struct fg_endpoint *choose(struct fg_attempt *attempt)
 {
     struct fg_call *call = attempt->call;
+    const struct fg_config_breaker *config = breaker_config(call);
     struct choice choice = {call, call->env->loop->now_ns};
 
-    if (!breaker_config(call)->enabled)
+    if (!config->enabled || (config->max_ejected < 1.0 && too_many_refused(&choice)))
         return fg_cluster_pick(call->cluster, admits_all, NULL);
     /* Another worker may take the last permit between the look and the asking: look again, a few times at most. */
     for (int tries = 0; tries < 4; tries++) {
@@ -75,7 +83,7 @@ static struct fg_endpoint *choose(struct fg_attempt *attempt)
             return attempt->endpoint;
     }
     attempt->breaker = NULL;
-    return may_refuse_all(call->cluster) ? NULL : fg_cluster_pick(call->cluster, admits_all, NULL);
+    return NULL;
 }
 
 /* Why no endpoint takes the call: the circuit that lets a probe through first speaks for all. */

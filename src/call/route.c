@@ -1,5 +1,7 @@
 #include "call/route.h"
 
+#include <strings.h>
+
 static bool path_matches(const struct fg_config_route *route, struct fg_str path)
 {
     struct fg_str want = {route->path, route->path_len};
@@ -22,7 +24,9 @@ static bool authority_matches(const struct fg_config_route *route, const struct 
     const struct fg_header *authority = fg_headers_get(request, FG_TOKEN_AUTHORITY);
     if (!authority)
         authority = fg_headers_get(request, FG_TOKEN_HOST);
-    return authority && fg_str_eq(authority->value, fg_str_from(route->authority));
+    /* The configuration's is in lower case. */
+    return authority && authority->value.len == strlen(route->authority) &&
+           strncasecmp(authority->value.p, route->authority, authority->value.len) == 0;
 }
 
 static bool headers_match(const struct fg_config_route *route, const struct fg_headers *request)

@@ -69,6 +69,16 @@ static void *make_array(struct snapshot *s, size_t len, size_t bytes)
     return items;
 }
 
+static void split_address(struct snapshot *s, const char *text, const char **host, uint16_t *port)
+{
+    struct fg_value_address address = {0};
+
+    if (fg_value_address(fg_str_from(text), &address) != NULL)
+        abort(); /* the reader let it pass */
+    *host = fg_arena_copy(&s->arena, address.host).p;
+    *port = address.port;
+}
+
 static void build_listeners(struct snapshot *s, const struct fg_raw_config *raw)
 {
     s->config.listeners_len = raw->listeners_len;
@@ -79,6 +89,7 @@ static void build_listeners(struct snapshot *s, const struct fg_raw_config *raw)
         size_t more = in->out.tls.certificates_len, single = in->single.certificate != NULL;
 
         *out = in->out;
+        split_address(s, out->address, &out->host, &out->port);
         out->tls.enabled = single + more > 0;
         out->tls.certificates_len = single + more;
         out->tls.certificates = make_array(s, single + more, sizeof *out->tls.certificates);
@@ -98,11 +109,7 @@ static void build_clusters(struct snapshot *s, const struct fg_raw_config *raw, 
         cluster->line = fg_marks_find(marks, cluster, NULL, NULL)->line;
         for (size_t j = 0; j < cluster->endpoints_len; j++) {
             struct fg_config_endpoint *endpoint = &cluster->endpoints[j];
-            struct fg_value_address address = {0};
-            if (fg_value_address(fg_str_from(endpoint->address), &address) != NULL)
-                abort(); /* the reader let it pass */
-            endpoint->host = fg_arena_copy(&s->arena, address.host).p;
-            endpoint->port = address.port;
+            split_address(s, endpoint->address, &endpoint->host, &endpoint->port);
         }
     }
 }

@@ -52,7 +52,7 @@ static const struct fg_key http2_keys[] = {
            "A PING is sent after this long without a byte from the peer. 0: never."),
     NUMBER(DURATION, "keepalive_timeout", keepalive_timeout_ns, "20s", FG_MS, DAY,
            "Time for the answer to that PING before the connection counts as dead."),
-    NUMBER(DURATION, "write_stall_timeout", write_stall_timeout_ns, "60s", 0, DAY,
+    NUMBER(DURATION, "write_stall_timeout", write_stall_timeout_ns, "5m", 0, DAY,
            "Time that data may wait for a peer that does not read or gives no window. 0: for ever."),
 };
 #undef F
@@ -345,7 +345,7 @@ static const struct fg_table breaker_table = {
 static const struct fg_key limits_keys[] = {
     NUMBER(INTEGER, "streams_per_connection", streams_per_connection, "100", 1, 1000000,
            "Calls on one connection; the endpoint may allow less."),
-    NUMBER(INTEGER, "connections", connections, "64", 1, 100000, "Connections to one endpoint, for each worker."),
+    NUMBER(INTEGER, "connections", connections, "1024", 1, 100000, "Connections to one endpoint, for each worker."),
     NUMBER(INTEGER, "pending", pending, "10000", 0, 10000000,
            "Calls that may wait for a free stream, for each worker."),
     NUMBER(DURATION, "pending_timeout", pending_timeout_ns, "30s", FG_MS, DAY, "How long they may wait."),

@@ -236,7 +236,8 @@ enum fg_h2_fault fg_h2_on_continuation(struct fg_h2_conn *conn, const uint8_t *p
 
 /* ---- writing ---- */
 
-void fg_h2_write_block(struct fg_h2_conn *conn, uint32_t stream_id, const uint8_t *block, size_t len, bool end)
+/* One block over as many frames as it needs. */
+static void write_frames(struct fg_h2_conn *conn, uint32_t stream_id, const uint8_t *block, size_t len, bool end)
 {
     uint8_t type = FG_H2_HEADERS;
     uint8_t flags = end ? FG_H2_FLAG_END_STREAM : 0;
@@ -257,6 +258,22 @@ void fg_h2_write_block(struct fg_h2_conn *conn, uint32_t stream_id, const uint8_
     fg_h2_tell_output(conn);
 }
 
+void fg_h2_write_block(struct fg_h2_conn *conn, uint32_t stream_id, const uint8_t *block, size_t len, bool end)
+{
+    uint8_t updates[FG_HPACK_MAX_UPDATE_BYTES];
+    size_t updates_len = fg_hpack_encode_updates(&conn->encoder, updates);
+
+    if (updates_len == 0) {
+        write_frames(conn, stream_id, block, len, end);
+        return;
+    }
+    uint8_t *joined = fg_alloc(updates_len + len);
+    memcpy(joined, updates, updates_len);
+    memcpy(joined + updates_len, block, len);
+    write_frames(conn, stream_id, joined, updates_len + len, end);
+    free(joined);
+}
+
 void fg_h2_write_headers(struct fg_h2_conn *conn, uint32_t stream_id, struct fg_headers *headers, bool end)
 {
     size_t bound = fg_hpack_encode_bound(headers);
@@ -264,7 +281,7 @@ void fg_h2_write_headers(struct fg_h2_conn *conn, uint32_t stream_id, struct fg_
     if (FG_H2_FRAME_HEADER_BYTES + bound > FG_CHUNK_OUT_BYTES) {
         uint8_t *block = fg_alloc(bound);
         size_t len = fg_hpack_encode(&conn->encoder, headers, true, block);
-        fg_h2_write_block(conn, stream_id, block, len, end);
+        write_frames(conn, stream_id, block, len, end);
         free(block);
         return;
     }

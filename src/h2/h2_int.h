@@ -157,6 +157,7 @@ void fg_h2_send_settings(struct fg_h2_conn *conn);
 enum fg_h2_fault fg_h2_on_headers(struct fg_h2_conn *conn, const uint8_t *payload);
 enum fg_h2_fault fg_h2_on_continuation(struct fg_h2_conn *conn, const uint8_t *payload);
 void fg_h2_write_headers(struct fg_h2_conn *conn, uint32_t stream_id, struct fg_headers *headers, bool end);
+/* A block that was encoded earlier, without indexing. */
 void fg_h2_write_block(struct fg_h2_conn *conn, uint32_t stream_id, const uint8_t *block, size_t len, bool end);
 
 /* message.c: RFC 9113 section 8 */

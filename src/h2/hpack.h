@@ -65,6 +65,11 @@ size_t fg_hpack_encode_bound(const struct fg_headers *headers);
  * fields are literals never indexed. */
 size_t fg_hpack_encode(struct fg_hpack_encoder *encoder, struct fg_headers *headers, bool indexing, uint8_t *out);
 
+/* A block encoded with INDEXING false carries no table size updates. Whoever sends one writes these in front of it at
+ * that moment, or the peer misses the update that its SETTINGS called for. At most FG_HPACK_MAX_UPDATE_BYTES; mostly 0. */
+#define FG_HPACK_MAX_UPDATE_BYTES 12
+size_t fg_hpack_encode_updates(struct fg_hpack_encoder *encoder, uint8_t *out);
+
 /* Huffman (RFC 7541 section 5.2). Decoding returns the number of bytes written to OUT (room for 2 x len), or -1 when
  * the string holds EOS or its padding is wrong. */
 ssize_t fg_huffman_decode(const uint8_t *in, size_t len, uint8_t *out);

@@ -1,213 +1,287 @@
 #include "h2/hpack_int.h"
 
-/* The list is over its limits: fields are decoded for the table's sake only. */
-struct sink {
-    const struct fg_hpack_limits *limits;
-    struct fg_arena *arena;
-    struct fg_headers *headers;
-    size_t bytes;
-    bool full;
-};
-
-struct input {
+/* One block being decoded. */
+struct block {
+    struct fg_hpack_decoder *decoder;
     const uint8_t *at, *end;
+    const struct fg_hpack_limits *limits;
+    struct fg_arena *arena; /* for the fields of the list */
+    struct fg_headers *headers;
+    uint64_t list_bytes;
+    uint32_t fields;
+    bool over;               /* a limit is exceeded: no more fields are stored */
+    struct fg_arena scratch; /* once over: for fields that only the table may want */
 };
-
-struct field {
-    struct fg_str name, value;
-    uint32_t hash;
-    uint8_t token;
-    bool sensitive;
-};
-
-/* RFC 7541 section 5.1. Larger than 2^31 is nobody's honest number. */
-static bool read_int(struct input *in, unsigned prefix_bits, uint64_t *out)
-{
-    uint64_t max = (1u << prefix_bits) - 1;
-    unsigned shift = 0;
-
-    if (in->at == in->end)
-        return false;
-    uint64_t n = *in->at++ & max;
-    if (n == max) {
-        uint8_t byte;
-        do {
-            if (in->at == in->end || shift > 28)
-                return false;
-            byte = *in->at++;
-            n += (uint64_t)(byte & 0x7f) << shift;
-            shift += 7;
-        } while (byte & 0x80);
-    }
-    *out = n;
-    return n <= INT32_MAX;
-}
-
-static bool read_string(struct input *in, struct fg_arena *arena, struct fg_str *out)
-{
-    uint64_t len;
-
-    if (in->at == in->end)
-        return false;
-    bool huffman = *in->at & 0x80;
-    if (!read_int(in, 7, &len) || len > (uint64_t)(in->end - in->at))
-        return false;
-    const uint8_t *data = in->at;
-    in->at += len;
-    if (!huffman) {
-        *out = fg_arena_copy(arena, (struct fg_str){(const char *)data, len});
-        return true;
-    }
-    char *text = fg_arena_alloc(arena, len * 8 / 5 + 1); /* the shortest code has 5 bits */
-    ssize_t decoded = fg_huffman_decode(data, len, (uint8_t *)text);
-    *out = (struct fg_str){text, decoded > 0 ? (size_t)decoded : 0};
-    return decoded >= 0;
-}
-
-static void add(struct sink *sink, const struct field *field)
-{
-    size_t bytes = field->name.len + field->value.len + FG_HPACK_ENTRY_OVERHEAD;
-
-    if (sink->full || sink->bytes + bytes > sink->limits->max_list_bytes ||
-        sink->headers->len >= sink->limits->max_fields) {
-        sink->full = true;
-        return;
-    }
-    sink->bytes += bytes;
-    *fg_headers_add_slot(sink->headers, sink->arena) =
-        (struct fg_header){field->name, field->value, field->hash, field->token, field->sensitive};
-}
-
-/* A field of the dynamic table may be evicted while the call lives, so its strings are copied. */
-static void add_entry(struct sink *sink, const struct fg_hpack_entry *entry)
-{
-    struct field field = {.hash = entry->hash, .token = entry->token};
-    bool known = entry->token != FG_TOKEN_NONE;
-    size_t skip = known ? entry->name_len : 0;
-
-    if (sink->full) /* a bomb repeats one large field: not even copied */
-        return;
-    struct fg_str copy =
-        fg_arena_copy(sink->arena, (struct fg_str){entry->bytes + skip, entry->name_len + entry->value_len - skip});
-    field.name = known ? fg_token_name((enum fg_token)entry->token) : (struct fg_str){copy.p, entry->name_len};
-    field.value = (struct fg_str){known ? copy.p : copy.p + entry->name_len, entry->value_len};
-    add(sink, &field);
-}
-
-static bool indexed(struct fg_hpack_decoder *decoder, struct input *in, struct sink *sink)
-{
-    uint64_t index;
-
-    if (!read_int(in, 7, &index) || index == 0)
-        return false;
-    if (index <= FG_HPACK_STATIC_LEN) {
-        const struct fg_hpack_static *entry = &fg_hpack_static_table[index];
-        add(sink, &(struct field){.name = entry->name, .value = entry->value, .token = entry->token});
-        return true;
-    }
-    const struct fg_hpack_entry *entry = fg_hpack_table_at(decoder->table, index - FG_HPACK_STATIC_LEN - 1);
-    if (entry)
-        add_entry(sink, entry);
-    return entry != NULL;
-}
-
-static bool read_name(struct fg_hpack_decoder *decoder, struct input *in, unsigned prefix_bits, struct sink *sink,
-                      struct field *field)
-{
-    uint64_t index;
-
-    if (!read_int(in, prefix_bits, &index))
-        return false;
-    if (index == 0) {
-        if (!read_string(in, sink->arena, &field->name))
-            return false;
-        field->token = (uint8_t)fg_token_find(field->name);
-        return true;
-    }
-    if (index <= FG_HPACK_STATIC_LEN) {
-        field->name = fg_hpack_static_table[index].name;
-        field->token = fg_hpack_static_table[index].token;
-        return true;
-    }
-    const struct fg_hpack_entry *entry = fg_hpack_table_at(decoder->table, index - FG_HPACK_STATIC_LEN - 1);
-    if (!entry)
-        return false;
-    field->token = entry->token;
-    field->name = entry->token != FG_TOKEN_NONE ? fg_token_name((enum fg_token)entry->token)
-                                                : fg_arena_copy(sink->arena, fg_hpack_entry_name(entry));
-    return true;
-}
-
-static bool literal(struct fg_hpack_decoder *decoder, struct input *in, struct sink *sink, unsigned prefix_bits,
-                    bool insert, bool sensitive)
-{
-    struct field field = {.sensitive = sensitive};
-
-    if (!read_name(decoder, in, prefix_bits, sink, &field) || !read_string(in, sink->arena, &field.value))
-        return false;
-    if (insert) {
-        field.hash = fg_header_hash(field.name, field.value);
-        fg_hpack_table_insert(&decoder->table, decoder->capacity, false, field.name, field.value, field.token,
-                              field.hash);
-    }
-    add(sink, &field);
-    return true;
-}
-
-static bool size_update(struct fg_hpack_decoder *decoder, struct input *in)
-{
-    uint64_t capacity;
-
-    if (!read_int(in, 5, &capacity) || capacity > decoder->capacity_limit)
-        return false;
-    decoder->capacity = (uint32_t)capacity;
-    decoder->update_due = false;
-    fg_hpack_table_shrink(decoder->table, decoder->capacity);
-    return true;
-}
-
-enum fg_hpack_result fg_hpack_decode(struct fg_hpack_decoder *decoder, const uint8_t *block, size_t block_len,
-                                     const struct fg_hpack_limits *limits, struct fg_arena *arena,
-                                     struct fg_headers *headers)
-{
-    struct input in = {block, block + block_len};
-    struct sink sink = {.limits = limits, .arena = arena, .headers = headers};
-    bool fields_seen = false;
-
-    while (in.at < in.end) {
-        uint8_t first = *in.at;
-        bool ok;
-        if ((first & 0xe0) == 0x20) { /* only before the first field (section 4.2) */
-            ok = !fields_seen && size_update(decoder, &in);
-        } else {
-            fields_seen = true;
-            if (decoder->update_due)
-                ok = false;
-            else if (first & 0x80)
-                ok = indexed(decoder, &in, &sink);
-            else if (first & 0x40)
-                ok = literal(decoder, &in, &sink, 6, true, false);
-            else
-                ok = literal(decoder, &in, &sink, 4, false, first & 0x10);
-        }
-        if (!ok)
-            return FG_HPACK_MALFORMED;
-    }
-    return sink.full ? FG_HPACK_TOO_LARGE : FG_HPACK_OK;
-}
 
 void fg_hpack_decoder_init(struct fg_hpack_decoder *decoder, uint32_t capacity_limit)
 {
-    *decoder = (struct fg_hpack_decoder){.capacity = 4096, .capacity_limit = capacity_limit};
+    *decoder = (struct fg_hpack_decoder){
+        .capacity = FG_MIN(capacity_limit, (uint32_t)FG_HPACK_DEFAULT_CAPACITY),
+        .capacity_limit = capacity_limit,
+    };
 }
 
 void fg_hpack_decoder_cleanup(struct fg_hpack_decoder *decoder)
 {
-    fg_hpack_table_free(&decoder->table);
+    fg_hpack_table_shrink(&decoder->table, 0);
 }
 
 void fg_hpack_decoder_set_limit(struct fg_hpack_decoder *decoder, uint32_t capacity_limit)
 {
     decoder->capacity_limit = capacity_limit;
-    decoder->update_due = decoder->capacity > capacity_limit;
+    if (capacity_limit >= decoder->capacity)
+        return; /* a higher one changes nothing until the peer makes use of it */
+    /* The next block must lower the capacity at least to this, even if the limit has been raised again by then (RFC
+     * 7541 section 4.2). So nothing can refer any more to what is evicted here. */
+    decoder->capacity = capacity_limit;
+    decoder->update_due = true;
+    fg_hpack_table_shrink(&decoder->table, capacity_limit);
+}
+
+/* ---- primitives (RFC 7541 section 5) ---- */
+
+/* The rest of an integer that did not fit its prefix. Over 32 bits, or longer than these need: malformed. */
+static bool read_long_int(struct block *block, uint32_t *value)
+{
+    uint64_t v = *value;
+
+    for (unsigned shift = 0; shift <= 28 && block->at < block->end; shift += 7) {
+        uint8_t byte = *block->at++;
+        v += (uint64_t)(byte & 0x7f) << shift;
+        if (byte & 0x80)
+            continue;
+        *value = (uint32_t)v;
+        return v <= UINT32_MAX;
+    }
+    return false;
+}
+
+/* An integer whose first byte is at hand (there is one at block->at). */
+static inline bool read_int(struct block *block, unsigned prefix_bits, uint32_t *value)
+{
+    uint32_t mask = (1u << prefix_bits) - 1;
+
+    *value = *block->at++ & mask;
+    return *value < mask || read_long_int(block, value);
+}
+
+static struct fg_arena *place(struct block *block)
+{
+    return block->over ? &block->scratch : block->arena;
+}
+
+/* A string literal as it stands in the block. */
+struct literal {
+    const uint8_t *at;
+    uint32_t len;
+    bool huffman;
+};
+
+static bool read_literal(struct block *block, struct literal *literal)
+{
+    if (block->at == block->end)
+        return false;
+    literal->huffman = *block->at & 0x80;
+    if (!read_int(block, 7, &literal->len) || literal->len > (size_t)(block->end - block->at))
+        return false;
+    literal->at = block->at;
+    block->at += literal->len;
+    return true;
+}
+
+static bool store(struct block *block, const struct literal *literal, struct fg_str *out)
+{
+    if (literal->len == 0) {
+        *out = FG_STR("");
+        return true;
+    }
+    if (!literal->huffman) {
+        char *copy = fg_arena_alloc(place(block), literal->len);
+        memcpy(copy, literal->at, literal->len);
+        *out = (struct fg_str){copy, literal->len};
+        return true;
+    }
+    uint8_t *decoded = fg_arena_alloc(place(block), FG_HUFFMAN_ROOM((size_t)literal->len));
+    ssize_t len = fg_huffman_decode(literal->at, literal->len, decoded);
+    *out = (struct fg_str){(const char *)decoded, (size_t)len};
+    return len >= 0;
+}
+
+/* ---- fields (RFC 7541 section 6) ---- */
+
+/* Counts a field; false: there is no room for it, nor for any after it. */
+static inline bool fits(struct block *block, size_t name_len, size_t value_len)
+{
+    if (block->over)
+        return false;
+    block->list_bytes += name_len + value_len + FG_HPACK_ENTRY_OVERHEAD;
+    block->fields++;
+    if (block->list_bytes <= block->limits->max_list_bytes && block->fields <= block->limits->max_fields)
+        return true;
+    block->over = true;
+    fg_arena_init(&block->scratch, block->arena->mem);
+    return false;
+}
+
+static inline struct fg_header *add_slot(struct block *block)
+{
+    struct fg_headers *headers = block->headers;
+    if (headers->len < headers->cap)
+        return &headers->items[headers->len++];
+    return fg_headers_add_slot(headers, block->arena);
+}
+
+/* An entry's strings may be gone before the call is, so they are copied: in one go when the entry stores the name. */
+static void copy_entry(struct fg_header *field, const struct fg_hpack_entry *entry, struct fg_arena *arena)
+{
+    size_t stored_name = entry->name == entry->data ? entry->name_len : 0;
+    size_t len = stored_name + entry->value_len;
+    const char *copy = "";
+
+    if (len > 0) {
+        char *room = fg_arena_alloc(arena, fg_hpack_round(len));
+        fg_hpack_copy(room, entry->data, len);
+        copy = room;
+    }
+    field->name = (struct fg_str){stored_name > 0 ? copy : entry->name, entry->name_len};
+    field->value = (struct fg_str){copy + stored_name, entry->value_len};
+    field->hash = entry->hash;
+    field->token = entry->token;
+    field->sensitive = false;
+}
+
+static bool decode_indexed(struct block *block)
+{
+    uint32_t index;
+
+    if (!read_int(block, 7, &index) || index == 0)
+        return false;
+    if (index <= FG_HPACK_STATIC_LEN) {
+        const struct fg_header *field = &fg_hpack_static[index];
+        if (fits(block, field->name.len, field->value.len))
+            *add_slot(block) = *field;
+        return true;
+    }
+    const struct fg_hpack_entry *entry = fg_hpack_table_get(block->decoder->table, index);
+    if (!entry)
+        return false;
+    if (fits(block, entry->name_len, entry->value_len))
+        copy_entry(add_slot(block), entry, block->arena);
+    return true;
+}
+
+/* Sets name and token. *IS_STATIC: the name is static memory. */
+static bool decode_new_name(struct block *block, struct fg_header *field, bool *is_static)
+{
+    struct literal literal;
+    uint8_t short_name[64];
+    struct fg_str name;
+
+    if (!read_literal(block, &literal))
+        return false;
+    if (FG_HUFFMAN_ROOM((size_t)literal.len) > sizeof short_name) { /* longer than any name with a token */
+        *is_static = false;
+        field->token = FG_TOKEN_NONE;
+        return store(block, &literal, &field->name);
+    }
+    name = (struct fg_str){(const char *)literal.at, literal.len};
+    if (literal.huffman) {
+        ssize_t len = fg_huffman_decode(literal.at, literal.len, short_name);
+        if (len < 0)
+            return false;
+        name = (struct fg_str){(const char *)short_name, (size_t)len};
+    }
+    field->token = (uint8_t)fg_token_find(name);
+    *is_static = field->token != FG_TOKEN_NONE || name.len == 0;
+    if (field->token != FG_TOKEN_NONE)
+        field->name = fg_token_name(field->token);
+    else
+        field->name = name.len > 0 ? fg_arena_copy(place(block), name) : FG_STR("");
+    return true;
+}
+
+static bool decode_indexed_name(struct block *block, uint32_t index, struct fg_header *field, bool *is_static)
+{
+    *is_static = true;
+    if (index <= FG_HPACK_STATIC_LEN) {
+        field->name = fg_hpack_static[index].name;
+        field->token = fg_hpack_static[index].token;
+        return true;
+    }
+    const struct fg_hpack_entry *entry = fg_hpack_table_get(block->decoder->table, index);
+    if (!entry)
+        return false;
+    *is_static = entry->name != entry->data;
+    field->token = entry->token;
+    field->name = (struct fg_str){entry->name, entry->name_len};
+    if (!*is_static) /* the insertion may evict the entry (RFC 7541 section 4.4) */
+        field->name = fg_arena_copy(place(block), field->name);
+    return true;
+}
+
+static bool decode_literal(struct block *block, unsigned prefix_bits, bool insert, bool sensitive)
+{
+    struct fg_header field = {.sensitive = sensitive};
+    struct literal value;
+    uint32_t index;
+    bool is_static;
+
+    if (!read_int(block, prefix_bits, &index))
+        return false;
+    if (index > 0 ? !decode_indexed_name(block, index, &field, &is_static)
+                  : !decode_new_name(block, &field, &is_static))
+        return false;
+    if (!read_literal(block, &value) || !store(block, &value, &field.value))
+        return false;
+    if (insert) {
+        field.hash = fg_header_hash(field.name, field.value);
+        fg_hpack_table_insert(&block->decoder->table, block->decoder->capacity, &field, is_static, false);
+    }
+    if (block->over)
+        fg_arena_cleanup(&block->scratch);
+    else if (fits(block, field.name.len, field.value.len))
+        *add_slot(block) = field;
+    return true;
+}
+
+/* Table size updates stand at the start of a block. After SETTINGS changed more than once an encoder sends the smallest
+ * size and the last one, so there are two at most (RFC 7541 section 4.2). */
+static bool decode_updates(struct block *block)
+{
+    struct fg_hpack_decoder *decoder = block->decoder;
+
+    for (unsigned n = 0; block->at < block->end && (*block->at & 0xe0) == 0x20; n++) {
+        uint32_t capacity, most = decoder->update_due ? decoder->capacity : decoder->capacity_limit;
+        if (n == 2 || !read_int(block, 5, &capacity) || capacity > most)
+            return false;
+        decoder->capacity = capacity;
+        decoder->update_due = false;
+        fg_hpack_table_shrink(&decoder->table, capacity);
+    }
+    return !decoder->update_due;
+}
+
+enum fg_hpack_result fg_hpack_decode(struct fg_hpack_decoder *decoder, const uint8_t *data, size_t len,
+                                     const struct fg_hpack_limits *limits, struct fg_arena *arena,
+                                     struct fg_headers *headers)
+{
+    struct block block = {decoder, data, data + len, limits, arena, headers, 0, 0, false, {0}};
+    bool ok = decode_updates(&block);
+
+    while (ok && block.at < block.end) {
+        uint8_t first = *block.at;
+        if (first & 0x80)
+            ok = decode_indexed(&block);
+        else if (first & 0x40)
+            ok = decode_literal(&block, 6, true, false);
+        else if (first & 0x20)
+            ok = false; /* a size update after a field */
+        else
+            ok = decode_literal(&block, 4, false, first & 0x10);
+    }
+    if (block.over)
+        fg_arena_cleanup(&block.scratch);
+    if (!ok)
+        return FG_HPACK_MALFORMED;
+    return block.over ? FG_HPACK_TOO_LARGE : FG_HPACK_OK;
 }
