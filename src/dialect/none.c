@@ -25,7 +25,8 @@ static void send_reply(struct fg_call *call, const struct fg_reply *reply)
     struct fg_headers headers;
 
     fg_headers_init(&headers);
-    fg_headers_add_token(&headers, arena, FG_TOKEN_STATUS, reply->reason == FG_REASON_HEADERS_TOO_LARGE ? FG_STR("431") : FG_STR("415"));
+    fg_headers_add_token(&headers, arena, FG_TOKEN_STATUS,
+                         reply->reason == FG_REASON_HEADERS_TOO_LARGE ? FG_STR("431") : FG_STR("415"));
     fg_headers_add_token(&headers, arena, FG_TOKEN_CONTENT_TYPE, FG_STR("text/plain; charset=utf-8"));
     fg_headers_add_token(&headers, arena, FG_TOKEN_CONTENT_LENGTH, fg_arena_printf(arena, "%zu", body.len));
     fg_headers_add_token(&headers, arena, FG_TOKEN_X_FUSEGATE_ORIGIN, fg_str_from(fg_source_name(reply->source)));

@@ -19,8 +19,7 @@ static struct fg_tls_context *listener_context(const struct fg_config_listener *
     struct fg_tls_certificate *certificates = fg_alloc_zero(tls->certificates_len * sizeof *certificates);
 
     for (size_t i = 0; i < tls->certificates_len; i++)
-        certificates[i] =
-            (struct fg_tls_certificate){tls->certificates[i].certificate, tls->certificates[i].key};
+        certificates[i] = (struct fg_tls_certificate){tls->certificates[i].certificate, tls->certificates[i].key};
     struct fg_tls_server_options options = {
         .certificates = certificates,
         .certificates_len = tls->certificates_len,
@@ -234,7 +233,8 @@ void fg_gateway_refresh(struct fg_gateway *gateway)
             continue;
         struct fg_tls_context *now = fg_tls_context_reload(before, error, sizeof error);
         if (!now) {
-            fg_log(FG_LOG_ERROR, "listener %s keeps its certificates: %s", gateway->config->listeners[i].address, error);
+            fg_log(FG_LOG_ERROR, "listener %s keeps its certificates: %s", gateway->config->listeners[i].address,
+                   error);
             continue;
         }
         gateway->retired = fg_realloc(gateway->retired, (gateway->retired_len + 1) * sizeof *gateway->retired);

@@ -11,25 +11,26 @@ struct fg_gateway {
     struct fg_breaker_registry *breakers;
     struct fg_access_log *access_log; /* NULL: off */
     struct fg_worker *workers;
-    unsigned workers_len;    /* initialised */
-    unsigned started;        /* threads running or ended, not joined */
+    unsigned workers_len;                 /* initialised */
+    unsigned started;                     /* threads running or ended, not joined */
     struct fg_tls_context **listener_tls; /* by listener; NULL entries: plain */
     struct fg_tls_context **cluster_tls;  /* by cluster */
     struct fg_tls_context **retired;      /* replaced by a refresh; a worker may still hold the pointer */
     size_t retired_len;
-    uint32_t *connections;                /* by listener, over all workers */
+    uint32_t *connections; /* by listener, over all workers */
     uint64_t started_ns;
     bool ready;    /* serving; atomic */
     bool draining; /* atomic */
 };
 
-/* Binds, resolves and loads everything; nothing runs yet. Takes CONFIG on success. 0, or -1 with a sentence in ERROR and
- * nothing left behind. */
+/* Binds, resolves and loads everything; nothing runs yet. Takes CONFIG on success. 0, or -1 with a sentence in ERROR
+ * and nothing left behind. */
 int fg_gateway_init(struct fg_gateway *gateway, struct fg_config *config, char *error, size_t error_len)
     __attribute__((warn_unused_result));
 int fg_gateway_start(struct fg_gateway *gateway, char *error, size_t error_len) __attribute__((warn_unused_result));
 
-/* Stops accepting, sends GOAWAY, lets calls finish within drain_timeout. Returns at once; may be called from any thread. */
+/* Stops accepting, sends GOAWAY, lets calls finish within drain_timeout. Returns at once; may be called from any
+ * thread. */
 void fg_gateway_drain(struct fg_gateway *gateway);
 void fg_gateway_join(struct fg_gateway *gateway); /* waits until all workers have ended */
 void fg_gateway_cleanup(struct fg_gateway *gateway);
@@ -40,8 +41,7 @@ void fg_gateway_refresh(struct fg_gateway *gateway);
 /* Asks every worker on its own thread: FILL(worker, context, out) writes its part; the parts are joined in worker order
  * with SEPARATOR between those that are not empty. False when a worker did not answer within two seconds (its part is
  * missing). FILL and what CONTEXT points to must stay valid even then: CONTEXT is copied. */
-bool fg_gateway_ask(struct fg_gateway *gateway,
-                    void (*fill)(struct fg_worker *worker, const void *context, FILE *out), const void *context,
-                    size_t context_len, const char *separator, FILE *out);
+bool fg_gateway_ask(struct fg_gateway *gateway, void (*fill)(struct fg_worker *worker, const void *context, FILE *out),
+                    const void *context, size_t context_len, const char *separator, FILE *out);
 
 #endif

@@ -158,8 +158,8 @@ static void put_breaker(struct fg_breaker *breaker, const struct fg_config_break
             "{\"state\": \"%s\", \"cause\": \"%s\", \"observed\": %g, \"threshold\": %g, \"retry_in_ms\": %.3f, "
             "\"calls\": %u, \"failures\": %u, \"consecutive_failures\": %u, \"permits_out\": %u, \"trips\": %llu, "
             "\"refused\": %llu}",
-            fg_breaker_state_name(info.state), info.cause, info.observed, info.threshold, ms(info.retry_in_ns), info.calls,
-            info.failures, info.consecutive_failures, info.permits_out, (unsigned long long)info.trips,
+            fg_breaker_state_name(info.state), info.cause, info.observed, info.threshold, ms(info.retry_in_ns),
+            info.calls, info.failures, info.consecutive_failures, info.permits_out, (unsigned long long)info.trips,
             (unsigned long long)info.refused);
 }
 
@@ -192,11 +192,12 @@ static void put_endpoint(struct fg_gateway *gateway, const struct fg_config_clus
 
     fputs(i > 0 ? ",\n   {" : "\n   {", out);
     put_field(out, "address", name);
-    fprintf(out,
-            ", \"weight\": %u, \"connections\": %u, \"connecting\": %u, \"stalled\": %u, \"streams\": %u, \"active\": %u, "
-            "\"waiting\": %u,\n    \"breaker\": ",
-            cluster->endpoints[i].weight, totals->connections, totals->connecting, totals->stalled, totals->streams,
-            totals->active, totals->waiting);
+    fprintf(
+        out,
+        ", \"weight\": %u, \"connections\": %u, \"connecting\": %u, \"stalled\": %u, \"streams\": %u, \"active\": %u, "
+        "\"waiting\": %u,\n    \"breaker\": ",
+        cluster->endpoints[i].weight, totals->connections, totals->connecting, totals->stalled, totals->streams,
+        totals->active, totals->waiting);
     put_breaker(fg_breaker_get(gateway->breakers, list.cluster, name, FG_STR("")), &cluster->breaker, out);
     fputs(",\n    \"methods\": {", out);
     fg_breaker_each(gateway->breakers, put_method, &list);

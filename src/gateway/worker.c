@@ -72,10 +72,9 @@ static struct fg_h2_options limits_of(const struct fg_config_listener *config)
 
     limits.max_concurrent_streams = h->max_concurrent_streams;
     limits.stream_window = h->stream_window;
-    limits.connection_window =
-        h->connection_window
-            ? h->connection_window
-            : (uint32_t)FG_MIN(FG_MAX(window, (uint64_t)FG_H2_INITIAL_WINDOW), (uint64_t)FG_H2_MAX_WINDOW);
+    limits.connection_window = h->connection_window ? h->connection_window
+                                                    : (uint32_t)FG_MIN(FG_MAX(window, (uint64_t)FG_H2_INITIAL_WINDOW),
+                                                                       (uint64_t)FG_H2_MAX_WINDOW);
     limits.max_frame_size = h->max_frame_size;
     limits.header_table_size = h->header_table_size;
     limits.max_header_list = h->max_header_list;

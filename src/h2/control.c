@@ -44,8 +44,7 @@ static enum fg_h2_fault change_initial_window(struct fg_h2_conn *conn, uint32_t 
     if (value > FG_H2_MAX_WINDOW)
         return FG_H2_FAULT_SETTINGS_WINDOW;
     conn->peer_initial_window = value;
-    FG_LIST_EACH(node, &conn->streams)
-    {
+    FG_LIST_EACH (node, &conn->streams) {
         struct fg_h2_stream *stream = FG_LIST_ENTRY(node, struct fg_h2_stream, node);
         int64_t window = stream->send_window + delta;
         if (window > FG_H2_MAX_WINDOW)
@@ -91,8 +90,7 @@ static void own_settings_in_force(struct fg_h2_conn *conn)
     fg_hpack_decoder_set_limit(&conn->decoder, conn->options->header_table_size);
     if (conn->options->stream_window >= FG_H2_INITIAL_WINDOW)
         return;
-    FG_LIST_EACH(node, &conn->streams)
-    {
+    FG_LIST_EACH (node, &conn->streams) {
         struct fg_h2_stream *stream = FG_LIST_ENTRY(node, struct fg_h2_stream, node);
         stream->recv_window -= (int32_t)(FG_H2_INITIAL_WINDOW - conn->options->stream_window);
     }
@@ -180,8 +178,7 @@ enum fg_h2_fault fg_h2_on_goaway(struct fg_h2_conn *conn, const uint8_t *payload
     conn->peer_goaway = true;
     if (!fg_h2_is_server(conn)) {
         struct fg_h2_close why = {FG_H2_CLOSED_GOAWAY, conn->goaway_code, "not processed by the peer (GOAWAY)"};
-        FG_LIST_EACH(node, &conn->streams)
-        {
+        FG_LIST_EACH (node, &conn->streams) {
             struct fg_h2_stream *stream = FG_LIST_ENTRY(node, struct fg_h2_stream, node);
             if (stream->id > last_id)
                 fg_h2_stream_close(stream, &why);

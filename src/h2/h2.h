@@ -139,8 +139,8 @@ void fg_h2_stream_consume(struct fg_h2_stream *stream, size_t bytes);
 
 /* RST_STREAM; drops what is queued. The stream pointer is dead afterwards, no on_close follows. */
 void fg_h2_stream_reset(struct fg_h2_stream *stream, uint32_t code);
-/* Answering early: a second after everything queued was sent, RST_STREAM if the peer has not ended its side by then. What
- * it sends until then is checked and thrown away by the user. on_close (COMPLETE) follows. */
+/* Answering early: a second after everything queued was sent, RST_STREAM if the peer has not ended its side by then.
+ * What it sends until then is checked and thrown away by the user. on_close (COMPLETE) follows. */
 void fg_h2_stream_reset_after_end(struct fg_h2_stream *stream, uint32_t code);
 
 /* Route priority: URGENCY_OFFSET is added to the client's RFC 9218 urgency (3 unless told), the result clamped to 0..7;

@@ -66,7 +66,8 @@ size_t fg_hpack_encode_bound(const struct fg_headers *headers);
 size_t fg_hpack_encode(struct fg_hpack_encoder *encoder, struct fg_headers *headers, bool indexing, uint8_t *out);
 
 /* A block encoded with INDEXING false carries no table size updates. Whoever sends one writes these in front of it at
- * that moment, or the peer misses the update that its SETTINGS called for. At most FG_HPACK_MAX_UPDATE_BYTES; mostly 0. */
+ * that moment, or the peer misses the update that its SETTINGS called for. At most FG_HPACK_MAX_UPDATE_BYTES; mostly 0.
+ */
 #define FG_HPACK_MAX_UPDATE_BYTES 12
 size_t fg_hpack_encode_updates(struct fg_hpack_encoder *encoder, uint8_t *out);
 

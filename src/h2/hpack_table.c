@@ -230,7 +230,8 @@ static struct fg_hpack_entry *new_entry(const struct fg_header *field, bool stat
 {
     size_t stored_name = static_name ? 0 : field->name.len;
     size_t bytes = fg_hpack_round(stored_name + field->value.len);
-    struct fg_hpack_entry *entry = fg_alloc(offsetof(struct fg_hpack_entry, data) + bytes);
+    size_t allocated = FG_MAX(offsetof(struct fg_hpack_entry, data) + bytes, sizeof(struct fg_hpack_entry));
+    struct fg_hpack_entry *entry = fg_alloc(allocated);
 
     entry->name = static_name ? field->name.p : entry->data;
     entry->name_len = (uint32_t)field->name.len;

@@ -552,8 +552,7 @@ void fg_conn_side_cleanup(struct fg_conn_side *side)
 
 void fg_conn_side_drain(struct fg_conn_side *side)
 {
-    FG_LIST_EACH(node, &side->open)
-    {
+    FG_LIST_EACH (node, &side->open) {
         struct fg_conn *conn = FG_LIST_ENTRY(node, struct fg_conn, node);
         if (conn->state == FG_CONN_OPEN)
             fg_h2_conn_drain(&conn->h2);

@@ -132,8 +132,7 @@ static void advance(struct fg_timers *timers, uint64_t target_tick)
         struct fg_list cascading;
         fg_list_init(&cascading);
         move_all(&timers->slots[level][slot], &cascading);
-        FG_LIST_EACH(node, &cascading)
-        {
+        FG_LIST_EACH (node, &cascading) {
             fg_list_remove(node);
             place(timers, FG_LIST_ENTRY(node, struct fg_timer, node));
         }

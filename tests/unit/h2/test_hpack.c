@@ -183,30 +183,30 @@ static void decodes_the_response_examples_of_the_rfc(void **state)
 static void refuses_malformed_blocks(void **state)
 {
     static const char *const blocks[] = {
-        "80",                         /* index 0 */
-        "be",                         /* an empty dynamic table */
-        "ff00",                       /* index 127 */
-        "ff",                         /* an integer ends early */
-        "ff80",                       /* the same, later */
-        "ff ffff ffff 7f",            /* over 32 bits */
-        "ff 8080 8080 8000",          /* zeros beyond what 32 bits need */
-        "0f ffff ffff 0f 00",         /* a name index near 2^32 */
-        "7e 00",                      /* the name's index is out of range */
-        "00",                         /* no name */
-        "0001",                       /* the name ends early */
-        "0001 61",                    /* no value */
-        "0001 61 02 62",              /* the value ends early */
-        "0001 61 7f ffff ffff 0f",    /* its length is near 2^32 */
-        "0001 61 7f",                 /* its length ends early */
-        "0081 ff 00",                 /* the name's padding is 8 bits */
-        "0001 61 84 ffff ffff",       /* EOS */
-        "0001 61 81 18",              /* padding of zeros */
-        "1084 ffff fffc 00",          /* EOS in a name never indexed */
-        "82 20",                      /* a size update after a field */
-        "3f e2 1f",                   /* 4097, over the limit */
-        "20 20 20",                   /* a third update */
-        "3f ffff ffff ff00",          /* a size over 32 bits */
-        "3f",                         /* a size that ends early */
+        "80",                          /* index 0 */
+        "be",                          /* an empty dynamic table */
+        "ff00",                        /* index 127 */
+        "ff",                          /* an integer ends early */
+        "ff80",                        /* the same, later */
+        "ff ffff ffff 7f",             /* over 32 bits */
+        "ff 8080 8080 8000",           /* zeros beyond what 32 bits need */
+        "0f ffff ffff 0f 00",          /* a name index near 2^32 */
+        "7e 00",                       /* the name's index is out of range */
+        "00",                          /* no name */
+        "0001",                        /* the name ends early */
+        "0001 61",                     /* no value */
+        "0001 61 02 62",               /* the value ends early */
+        "0001 61 7f ffff ffff 0f",     /* its length is near 2^32 */
+        "0001 61 7f",                  /* its length ends early */
+        "0081 ff 00",                  /* the name's padding is 8 bits */
+        "0001 61 84 ffff ffff",        /* EOS */
+        "0001 61 81 18",               /* padding of zeros */
+        "1084 ffff fffc 00",           /* EOS in a name never indexed */
+        "82 20",                       /* a size update after a field */
+        "3f e2 1f",                    /* 4097, over the limit */
+        "20 20 20",                    /* a third update */
+        "3f ffff ffff ff00",           /* a size over 32 bits */
+        "3f",                          /* a size that ends early */
         "00bf ffff ffff ffff ff00 61", /* a Huffman name's length over 32 bits */
     };
     (void)state;
@@ -225,11 +225,11 @@ static void takes_unusual_but_legal_blocks(void **state)
 {
     static const struct example cases[] = {
         {"", "", 0},
-        {"20 3f e1 1f", "", 0},                             /* two updates, to 4096, and no field */
-        {"0000 00", ": \n", 0},                             /* HPACK itself allows an empty name */
-        {"0080 80", ": \n", 0},                             /* Huffman coded */
-        {"0f 00 0161", "accept-charset: a\n", 0},           /* a name index of 15 */
-        {"0f 8000 0161", "accept-charset: a\n", 0},         /* the same with a leading zero */
+        {"20 3f e1 1f", "", 0},                     /* two updates, to 4096, and no field */
+        {"0000 00", ": \n", 0},                     /* HPACK itself allows an empty name */
+        {"0080 80", ": \n", 0},                     /* Huffman coded */
+        {"0f 00 0161", "accept-charset: a\n", 0},   /* a name index of 15 */
+        {"0f 8000 0161", "accept-charset: a\n", 0}, /* the same with a leading zero */
         {"4001 61 00", "a: \n", 33},
         {"7e 00", "a: \n", 66},
         {"4000 00", ": \n", 98},

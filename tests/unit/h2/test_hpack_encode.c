@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -190,7 +191,7 @@ static void size_updates_tell_the_smallest_and_the_last(void **state)
     uint8_t update[FG_HPACK_MAX_UPDATE_BYTES];
 
     encode_one(f, ":method", "GET", false);
-    EXPECT(f, "\x82"); /* 4096 is what both sides begin with */
+    EXPECT(f, "\x82");                                   /* 4096 is what both sides begin with */
     fg_hpack_encoder_set_peer_limit(&f->encoder, 65536); /* more than we want */
     encode_one(f, ":method", "GET", false);
     EXPECT(f, "\x82");
