@@ -17,7 +17,6 @@ struct work {
     const char *name;
     bool unique;  /* grpc-timeout and traceparent of each call */
     bool huffman; /* the client codes them, as most do */
-    bool insert;  /* the client puts them in its table, as grpc-go does */
 };
 
 static double now_ns(void)
@@ -32,12 +31,12 @@ static void add(struct fg_headers *headers, struct fg_arena *arena, const char *
     fg_headers_add(headers, arena, fg_str_from(name), fg_arena_copy(arena, fg_str_from(value)));
 }
 
-/* A literal with a new name. */
+/* A literal without indexing and with a new name. */
 static uint8_t *put_literal(uint8_t *to, const struct work *work, const char *name, const char *value)
 {
     size_t name_len = strlen(name), value_len = strlen(value);
 
-    *to++ = work->insert ? 0x40 : 0;
+    *to++ = 0;
     *to++ = (uint8_t)name_len;
     memcpy(to, name, name_len);
     to += name_len;
@@ -160,9 +159,9 @@ static struct result run(const struct work *work)
 int main(void)
 {
     static const struct work works[] = {
-        {"all indexed", false, false, false},
-        {"unique grpc-timeout and traceparent, raw", true, false, false},
-        {"unique grpc-timeout and traceparent, Huffman", true, true, false},
+        {"all indexed", false, false},
+        {"unique grpc-timeout and traceparent, raw", true, false},
+        {"unique grpc-timeout and traceparent, Huffman", true, true},
     };
 
     printf("%-46s %6s %6s %6s %9s %9s %9s\n", "request block", "fields", "in B", "out B", "decode ns", "encode ns",

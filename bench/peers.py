@@ -84,7 +84,6 @@ clusters:
     breaker: {{window: 10s, failure_ratio: 50%, minimum_calls: 20, consecutive_failures: 5, open_for: 5s}}
     limits: {{streams_per_connection: 1000, pending: 10000}}
     http2: {{idle_timeout: 0}}
-admin: {{address: "127.0.0.1:0"}}
 """)
         return [program, "run", "-c", config]
 

@@ -384,7 +384,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, on_terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell had SIGINT ignored
+        signal.signal(number, on_terminate)
     story, stage = Story(), Stage()
     try:
         stage.open_kitchens()

@@ -76,7 +76,7 @@ static void libnghttp2_decodes_what_we_encode(void **state)
     struct fg_hpack_encoder encoder;
     nghttp2_hd_inflater *inflater;
     uint64_t random = 0x5eed1;
-    uint64_t in_bytes = 0, out_bytes = 0;
+    unsigned with_table = 0;
     struct fg_mem mem;
     (void)state;
 
@@ -103,12 +103,10 @@ static void libnghttp2_decodes_what_we_encode(void **state)
         assert_true(oracle_inflate(inflater, block, prefix + len, &arena, &received));
         assert_int_equal(received.len, sent.len);
         assert_true(same_fields(&sent, &received, sent.len));
-        for (uint32_t k = 0; k < sent.len; k++)
-            in_bytes += sent.items[k].name.len + sent.items[k].value.len;
-        out_bytes += len;
+        with_table += encoder.table != NULL;
         fg_arena_cleanup(&arena);
     }
-    assert_true(out_bytes < in_bytes * 9 / 10); /* most of the bytes are unique long values */
+    assert_true(with_table > BLOCKS / 2);
     nghttp2_hd_inflate_del(inflater);
     fg_hpack_encoder_cleanup(&encoder);
     fg_mem_cleanup(&mem);
