@@ -28,8 +28,7 @@ static size_t count_calls(const struct grpc_server *server)
 {
     size_t calls = 0;
 
-    FG_LIST_EACH(node, &server->calls)
-    {
+    FG_LIST_EACH (node, &server->calls) {
         calls++;
     }
     return calls;

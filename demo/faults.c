@@ -58,7 +58,7 @@ int fault_parse(const char *text, struct fault *out)
     return fault_make(name, (uint32_t)value, out);
 }
 
-/* ---- the answers that no server should give: they go past grpc_service, to the stream itself ---- */
+/* ---- the answers that no server should give: they go past the layer of grpc_service.h, to the stream itself ---- */
 
 static void answer_http_status(struct grpc_call *call, uint32_t status)
 {

@@ -79,7 +79,7 @@ struct grpc_call {
     void *state_of_method; /* the method's own */
     struct fg_list node;
 
-    /* The rest belongs to grpc_service.c. */
+    /* The rest belongs to grpc_call.c. */
     uint8_t state; /* enum grpc_state; changed by set_state() only */
     bool headers_sent, half_closed, half_close_told, held, handled, paused, delivering;
     struct fg_timer deadline, later;
@@ -102,7 +102,8 @@ void grpc_server_init(struct grpc_server *server, struct fg_loop *loop, const st
 void grpc_server_add(struct grpc_server *server, const struct grpc_method *methods, size_t len, void *service);
 void grpc_server_cleanup(struct grpc_server *server);
 
-/* No new connections and calls; streams end with UNAVAILABLE. The loop stops when the last connection has closed. */
+/* No new connections, GOAWAY on those there are; streams end with UNAVAILABLE, other calls finish. The loop stops when
+ * the last connection has closed. */
 void grpc_server_drain(struct grpc_server *server);
 
 /* ---- answering ---- */

@@ -284,14 +284,12 @@ static void on_event(void *context, const struct order_event *event, const struc
 {
     struct kitchen *kitchen = context;
 
-    FG_LIST_EACH(node, &kitchen->watches)
-    {
+    FG_LIST_EACH (node, &kitchen->watches) {
         send_event(FG_LIST_ENTRY(node, struct watch, node), event, order);
     }
     if (event->state != ORDER_RECEIVED)
         return;
-    FG_LIST_EACH(node, &kitchen->screens)
-    {
+    FG_LIST_EACH (node, &kitchen->screens) {
         send_ticket(FG_LIST_ENTRY(node, struct screen, node), order, NULL);
     }
 }

@@ -36,8 +36,8 @@ void fg_hpack_decoder_cleanup(struct fg_hpack_decoder *decoder);
 void fg_hpack_decoder_set_limit(struct fg_hpack_decoder *decoder, uint32_t capacity_limit);
 
 /* Decodes one whole header block (HEADERS + CONTINUATION payloads joined) and appends its fields to HEADERS. Names and
- * values are copied to ARENA or static, so that they live as long as it; tokens and hashes are filled in. Only HPACK
- * rules are checked here, not HTTP's. */
+ * values are copied to ARENA or static, so that they live as long as it. Tokens are filled in; hashes where the
+ * table knows them, else 0. Only HPACK rules are checked here, not HTTP's. */
 enum fg_hpack_result fg_hpack_decode(struct fg_hpack_decoder *decoder, const uint8_t *block, size_t block_len,
                                      const struct fg_hpack_limits *limits, struct fg_arena *arena,
                                      struct fg_headers *headers) __attribute__((warn_unused_result));

@@ -9,6 +9,7 @@ import pytest  # noqa: E402
 
 from backends import Backend, Echo  # noqa: E402
 from gateway import Gateway  # noqa: E402
+from scripted import Server  # noqa: E402
 
 
 @pytest.fixture
@@ -16,6 +17,20 @@ def backend():
     backend = Backend()
     yield backend
     backend.close()
+
+
+@pytest.fixture
+def scripted():
+    """scripted(SCRIPT) starts a backend that plays SCRIPT on each connection."""
+    servers = []
+
+    def start(script, **where):
+        servers.append(Server(script, **where))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ static void refuses_malformed_blocks(void **state)
         "ff",                          /* an integer ends early */
         "ff80",                        /* the same, later */
         "ff ffff ffff 7f",             /* over 32 bits */
-        "ff 8080 8080 8000",           /* zeros beyond what 32 bits need */
+        "0f 8080 8080 8000 0161",      /* zeros beyond what 32 bits need */
         "0f ffff ffff 0f 00",          /* a name index near 2^32 */
         "7e 00",                       /* the name's index is out of range */
         "00",                          /* no name */
@@ -225,11 +225,12 @@ static void takes_unusual_but_legal_blocks(void **state)
 {
     static const struct example cases[] = {
         {"", "", 0},
-        {"20 3f e1 1f", "", 0},                     /* two updates, to 4096, and no field */
-        {"0000 00", ": \n", 0},                     /* HPACK itself allows an empty name */
-        {"0080 80", ": \n", 0},                     /* Huffman coded */
-        {"0f 00 0161", "accept-charset: a\n", 0},   /* a name index of 15 */
-        {"0f 8000 0161", "accept-charset: a\n", 0}, /* the same with a leading zero */
+        {"20 3f e1 1f", "", 0},                             /* two updates, to 4096, and no field */
+        {"0000 00", ": \n", 0},                             /* HPACK itself allows an empty name */
+        {"0080 80", ": \n", 0},                             /* Huffman coded */
+        {"0f 00 0161", "accept-charset: a\n", 0},           /* a name index of 15 */
+        {"0f 8000 0161", "accept-charset: a\n", 0},         /* the same with a leading zero */
+        {"0f 8080 8080 00 0161", "accept-charset: a\n", 0}, /* as many as 32 bits need */
         {"4001 61 00", "a: \n", 33},
         {"7e 00", "a: \n", 66},
         {"4000 00", ": \n", 98},
@@ -306,7 +307,8 @@ static void a_name_survives_the_eviction_of_its_entry(void **state)
 /* The first field is inserted, then there are too many, and what is inserted after that must be in the table too. */
 static void a_list_over_the_limits_keeps_the_table_in_step(void **state)
 {
-    static const struct fg_hpack_limits two_fields = {UINT32_MAX, 2}, few_bytes = {75, UINT32_MAX};
+    static const struct fg_hpack_limits two_fields = {UINT32_MAX, 2}, few_bytes = {75, UINT32_MAX},
+                                        just_enough = {76, 2};
     struct fixture *f = *state;
     uint8_t block[64];
     size_t len = from_hex("4001 6101 31 82 0001 7801 79 4001 6201 32 bf", block);
@@ -319,7 +321,8 @@ static void a_list_over_the_limits_keeps_the_table_in_step(void **state)
     assert_string_equal(f->text, "a: 1\n");
     assert_int_equal(decode(f, "be bf c0 c1"), FG_HPACK_OK);
     assert_string_equal(f->text, "b: 2\na: 1\nb: 2\na: 1\n");
-    block[len++] = 0x80; /* malformed is worse than too large */
+    assert_int_equal(decode_bytes(f, block, 4 + 2, &just_enough), FG_HPACK_OK); /* 34 + 42 */
+    block[len++] = 0x80;                                                        /* malformed is worse than too large */
     assert_int_equal(decode_bytes(f, block, len, &two_fields), FG_HPACK_MALFORMED);
 }
 

@@ -1,4 +1,4 @@
-#include "grpc_service.h"
+#include "grpc_int.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -38,14 +38,14 @@ static void give_window_back(struct grpc_call *call)
 
 /* ---- answering ---- */
 
-static void add_grpc_headers(struct fg_headers *headers, struct fg_arena *arena)
+void grpc_fill_headers(struct fg_headers *headers, struct fg_arena *arena)
 {
     fg_headers_init(headers);
     fg_headers_add_token(headers, arena, FG_TOKEN_STATUS, FG_STR("200"));
     fg_headers_add_token(headers, arena, FG_TOKEN_CONTENT_TYPE, FG_STR("application/grpc"));
 }
 
-static void add_status(struct fg_headers *headers, struct fg_arena *arena, enum fg_status status, const char *message)
+void grpc_fill_status(struct fg_headers *headers, struct fg_arena *arena, enum fg_status status, const char *message)
 {
     fg_headers_add_token(headers, arena, FG_TOKEN_GRPC_STATUS, fg_status_number(status));
     if (message)
@@ -60,7 +60,7 @@ void grpc_send_headers(struct grpc_call *call)
     if (call->headers_sent || call->state >= GRPC_FINISHED)
         return;
     call->headers_sent = true;
-    add_grpc_headers(&headers, call->stream->arena);
+    grpc_fill_headers(&headers, call->stream->arena);
     fg_stream_send_headers(call->stream, &headers, false);
 }
 
@@ -91,11 +91,11 @@ void grpc_finish(struct grpc_call *call, enum fg_status status, const char *mess
     fg_timer_cancel(timers_of(call), &call->later);
     if (call->headers_sent) {
         fg_headers_init(&headers);
-        add_status(&headers, call->stream->arena, status, message);
+        grpc_fill_status(&headers, call->stream->arena, status, message);
         fg_stream_send_trailers(call->stream, &headers);
     } else {
-        add_grpc_headers(&headers, call->stream->arena);
-        add_status(&headers, call->stream->arena, status, message);
+        grpc_fill_headers(&headers, call->stream->arena);
+        grpc_fill_status(&headers, call->stream->arena, status, message);
         fg_stream_send_headers(call->stream, &headers, true);
     }
     end_sent(call);
@@ -355,12 +355,17 @@ static void drop_paced(struct grpc_call *call)
     call->finish_waits = false;
 }
 
+void grpc_call_give_up(struct grpc_call *call, enum fg_status status, const char *message)
+{
+    drop_paced(call);
+    grpc_finish(call, status, message);
+}
+
 static void on_deadline(struct fg_timer *timer, uint64_t now_ns)
 {
     struct grpc_call *call = FG_CONTAINER_OF(timer, struct grpc_call, deadline);
     (void)now_ns;
-    drop_paced(call);
-    grpc_finish(call, FG_STATUS_DEADLINE_EXCEEDED, "the deadline ran out in the kitchen");
+    grpc_call_give_up(call, FG_STATUS_DEADLINE_EXCEEDED, "the deadline ran out in the kitchen");
 }
 
 /* ---- events of the stream ---- */
@@ -443,89 +448,8 @@ static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
 
 static const struct fg_stream_events call_events = {on_trailers, on_data, on_sent, on_close};
 
-/* ---- requests that are no calls ---- */
-
-static void ignore_headers(struct fg_stream *stream, struct fg_headers *headers, unsigned flags)
-{
-    (void)stream;
-    (void)headers;
-    (void)flags;
-}
-
-static void ignore_data(struct fg_stream *stream, struct fg_buf buf, bool end)
-{
-    (void)end;
-    fg_stream_consume(stream, buf.len);
-}
-
-static void ignore_sent(struct fg_stream *stream, size_t bytes)
-{
-    (void)stream;
-    (void)bytes;
-}
-
-static void ignore_close(struct fg_stream *stream, const struct fg_h2_close *why)
-{
-    (void)stream;
-    (void)why;
-}
-
-static const struct fg_stream_events rejected_events = {ignore_headers, ignore_data, ignore_sent, ignore_close};
-
-static void reject(struct fg_stream *stream, struct fg_headers *response, unsigned flags)
-{
-    stream->events = &rejected_events;
-    fg_stream_send_headers(stream, response, true);
-    if (!(flags & FG_H2_END_STREAM))
-        fg_stream_reset_after_end(stream, FG_H2_NO_ERROR);
-}
-
-static void reject_http(struct fg_stream *stream, struct fg_str status, unsigned flags)
-{
-    struct fg_headers response;
-
-    fg_headers_init(&response);
-    fg_headers_add_token(&response, stream->arena, FG_TOKEN_STATUS, status);
-    reject(stream, &response, flags);
-}
-
-static void reject_grpc(struct fg_stream *stream, enum fg_status status, const char *message, unsigned flags)
-{
-    struct fg_headers response;
-
-    add_grpc_headers(&response, stream->arena);
-    add_status(&response, stream->arena, status, message);
-    reject(stream, &response, flags);
-}
-
-/* ---- new calls ---- */
-
-static struct grpc_entry *find_entry(struct grpc_server *server, const struct fg_headers *request)
-{
-    const struct fg_header *path = fg_headers_get(request, FG_TOKEN_PATH);
-
-    for (size_t i = 0; path && i < server->entries_len; i++)
-        if (fg_str_eq(path->value, fg_str_from(server->entries[i].method->path)))
-            return &server->entries[i];
-    return NULL;
-}
-
-/* 0 and the instant in *DEADLINE_NS (FG_NEVER: none), or -1 when the header makes no sense. */
-static int find_deadline(const struct fg_headers *request, uint64_t now_ns, uint64_t *deadline_ns)
-{
-    const struct fg_header *timeout = fg_headers_get(request, FG_TOKEN_GRPC_TIMEOUT);
-    uint64_t timeout_ns;
-
-    *deadline_ns = FG_NEVER;
-    if (!timeout)
-        return 0;
-    if (fg_grpc_timeout_parse(timeout->value, &timeout_ns) != 0)
-        return -1;
-    *deadline_ns = now_ns + timeout_ns;
-    return 0;
-}
-
-static struct grpc_call *call_new(struct grpc_server *server, struct grpc_entry *entry, struct fg_stream *stream)
+void grpc_call_begin(struct grpc_server *server, struct grpc_entry *entry, struct fg_stream *stream,
+                     uint64_t deadline_ns, bool end)
 {
     struct grpc_call *call = fg_arena_alloc(stream->arena, sizeof *call);
 
@@ -537,82 +461,9 @@ static struct grpc_call *call_new(struct grpc_server *server, struct grpc_entry 
     entry->counts.arrived++;
     stream->events = &call_events;
     stream->user = call;
-    return call;
-}
-
-static void on_request(struct fg_stream *stream, struct fg_headers *request, unsigned flags)
-{
-    struct grpc_server *server = stream->conn->side->owner;
-    const struct fg_header *content_type = fg_headers_get(request, FG_TOKEN_CONTENT_TYPE);
-    struct grpc_entry *entry = find_entry(server, request);
-    uint64_t deadline_ns;
-
-    if (flags & FG_H2_TOO_LARGE) {
-        reject_http(stream, FG_STR("431"), flags);
-    } else if (!content_type || !fg_grpc_is_content_type(content_type->value)) {
-        reject_http(stream, FG_STR("415"), flags);
-    } else if (!entry) {
-        reject_grpc(stream, FG_STATUS_UNIMPLEMENTED, "there is no such method", flags);
-    } else if (find_deadline(request, server->http.side.loop->now_ns, &deadline_ns) != 0) {
-        reject_grpc(stream, FG_STATUS_INTERNAL, "grpc-timeout is malformed", flags);
-    } else {
-        struct grpc_call *call = call_new(server, entry, stream);
-        fg_timer_arm(timers_of(call), &call->deadline, deadline_ns);
-        if (flags & FG_H2_END_STREAM)
-            end_of_request(call);
-        else if (entry->method->request_stream)
-            arrived(call);
-    }
-}
-
-static void on_closed(struct fg_conn *conn, const char *why)
-{
-    struct grpc_server *server = conn->side->owner;
-    (void)why;
-
-    fg_server_on_closed(&server->http);
-    if (server->draining && server->connections == 0)
-        fg_loop_stop(server->http.side.loop);
-}
-
-static const struct fg_conn_events conn_events = {.on_request = on_request, .on_closed = on_closed};
-
-/* ---- server ---- */
-
-void grpc_server_init(struct grpc_server *server, struct fg_loop *loop, const struct fg_h2_options *limits)
-{
-    *server = (struct grpc_server){0};
-    fg_list_init(&server->calls);
-    fg_conn_side_init(&server->http.side, loop, &server->stats, limits, &conn_events, server);
-    server->http.connections = &server->connections;
-}
-
-void grpc_server_add(struct grpc_server *server, const struct grpc_method *methods, size_t len, void *service)
-{
-    assert(server->entries_len + len <= GRPC_ENTRIES_MAX);
-    for (size_t i = 0; i < len; i++)
-        server->entries[server->entries_len++] = (struct grpc_entry){.method = &methods[i], .service = service};
-}
-
-void grpc_server_drain(struct grpc_server *server)
-{
-    server->draining = true;
-    fg_server_stop_accepting(&server->http);
-    fg_conn_side_drain(&server->http.side);
-    FG_LIST_EACH(node, &server->calls)
-    {
-        struct grpc_call *call = FG_LIST_ENTRY(node, struct grpc_call, node);
-        if (call->entry->method->response_stream || call->state == GRPC_ARRIVED) {
-            drop_paced(call);
-            grpc_finish(call, FG_STATUS_UNAVAILABLE, "the kitchen closes");
-        }
-    }
-    if (server->connections == 0)
-        fg_loop_stop(server->http.side.loop);
-}
-
-void grpc_server_cleanup(struct grpc_server *server)
-{
-    fg_server_stop_accepting(&server->http);
-    fg_conn_side_cleanup(&server->http.side);
+    fg_timer_arm(timers_of(call), &call->deadline, deadline_ns);
+    if (end)
+        end_of_request(call);
+    else if (entry->method->request_stream)
+        arrived(call);
 }

@@ -1,0 +1,265 @@
+#include "observe/access_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "observe/json_line.h"
+
+#define RING_BYTES  (1u << 20)
+#define LINE_BYTES  4096 /* longer method names are cut */
+#define WRITE_EVERY_MS 50
+
+/* One producer, one consumer. Positions only grow; the place is position % RING_BYTES. */
+struct ring {
+    char *bytes;
+    uint64_t written; /* by the worker */
+    uint64_t read;    /* by the thread */
+    struct fg_stats *stats;
+};
+
+struct fg_access_log {
+    char *path;
+    int fd;
+    bool broken; /* the last write failed: said once */
+    bool reopen, stop;
+    struct ring *rings;
+    unsigned rings_len;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+};
+
+/* ---- a line ---- */
+
+static void put_time(struct fg_json_line *line, uint64_t wall_ns)
+{
+    time_t seconds = (time_t)(wall_ns / FG_S);
+    struct tm utc;
+    char text[40];
+
+    gmtime_r(&seconds, &utc);
+    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + len, sizeof text - len, ".%03uZ", (unsigned)(wall_ns / FG_MS % 1000));
+    fg_json_line_text(line, "time", fg_str_from(text));
+}
+
+static void put_since(struct fg_json_line *line, const char *key, uint64_t start_ns, uint64_t at_ns)
+{
+    if (at_ns != 0)
+        fg_json_line_ms(line, key, at_ns - start_ns);
+}
+
+static void put_stalls(struct fg_json_line *line, const struct fg_outcome *outcome)
+{
+    bool any = false;
+
+    for (int i = 0; i < FG_WAIT_LEN; i++) {
+        if (outcome->stall_ns[i] < FG_US)
+            continue;
+        if (!any)
+            fg_json_line_open(line, "stalls_ms");
+        any = true;
+        fg_json_line_ms(line, fg_wait_name((enum fg_wait_cause)i), outcome->stall_ns[i]);
+    }
+    if (any)
+        fg_json_line_close(line);
+}
+
+static void format(struct fg_json_line *line, const struct fg_outcome *outcome, const char *peer, uint64_t wall_ns)
+{
+    put_time(line, wall_ns);
+    fg_json_line_text(line, "peer", fg_str_from(peer));
+    fg_json_line_text(line, "method", outcome->method);
+    fg_json_line_text(line, "cluster", outcome->cluster);
+    fg_json_line_text(line, "endpoint", outcome->endpoint);
+    fg_json_line_text(line, "code", fg_str_from(fg_status_name(outcome->code)));
+    fg_json_line_text(line, "source", fg_str_from(fg_source_name(outcome->source)));
+    fg_json_line_text(line, "class", fg_str_from(fg_class_name(outcome->class)));
+    fg_json_line_text(line, "phase", fg_str_from(fg_phase_name(outcome->phase)));
+    fg_json_line_text(line, "safe_to_retry", fg_str_from(fg_retry_safety_name(outcome->safe_to_retry)));
+    if (outcome->reason)
+        fg_json_line_text(line, "reason", fg_str_from(outcome->reason));
+    fg_json_line_number(line, "http_status", outcome->http_status);
+    if (outcome->rst_code)
+        fg_json_line_number(line, "rst_code", outcome->rst_code);
+    fg_json_line_number(line, "attempt", outcome->attempt);
+    fg_json_line_number(line, "bytes_up", outcome->bytes_up);
+    fg_json_line_number(line, "bytes_down", outcome->bytes_down);
+    fg_json_line_number(line, "messages_up", outcome->messages_up);
+    fg_json_line_number(line, "messages_down", outcome->messages_down);
+    fg_json_line_ms(line, "duration_ms", outcome->end_ns - outcome->start_ns);
+    put_since(line, "headers_ms", outcome->start_ns, outcome->headers_ns);
+    put_since(line, "first_message_ms", outcome->start_ns, outcome->first_message_ns);
+    put_stalls(line, outcome);
+}
+
+void fg_access_log_write(struct fg_access_log *log, unsigned worker, const struct fg_outcome *outcome, const char *peer,
+                         uint64_t wall_ns)
+{
+    struct ring *ring = &log->rings[worker];
+    char text[LINE_BYTES];
+    struct fg_json_line line;
+
+    fg_json_line_begin(&line, text, sizeof text);
+    format(&line, outcome, peer, wall_ns);
+    size_t len = fg_json_line_end(&line);
+    uint64_t read = __atomic_load_n(&ring->read, __ATOMIC_ACQUIRE);
+    if (RING_BYTES - (ring->written - read) < len) {
+        if (ring->stats)
+            FG_COUNT(ring->stats, access_log_dropped);
+        return;
+    }
+    size_t at = ring->written % RING_BYTES, first = FG_MIN(len, RING_BYTES - at);
+    memcpy(ring->bytes + at, text, first);
+    memcpy(ring->bytes, text + first, len - first);
+    __atomic_store_n(&ring->written, ring->written + len, __ATOMIC_RELEASE);
+}
+
+/* ---- the thread ---- */
+
+static int open_file(const char *path)
+{
+    if (strcmp(path, "-") == 0)
+        return dup(STDOUT_FILENO);
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+}
+
+static void reopen(struct fg_access_log *log)
+{
+    int fd = open_file(log->path);
+
+    if (fd < 0) {
+        fg_log(FG_LOG_ERROR, "access log %s cannot be opened again: %s; going on with the old file", log->path,
+               strerror(errno));
+        return;
+    }
+    close(log->fd);
+    log->fd = fd;
+}
+
+static void say_state(struct fg_access_log *log, bool broken, int error)
+{
+    if (broken == log->broken)
+        return;
+    log->broken = broken;
+    if (broken)
+        fg_log(FG_LOG_ERROR, "access log %s cannot be written: %s; lines are dropped until it can", log->path,
+               strerror(error));
+    else
+        fg_log(FG_LOG_INFO, "access log %s can be written again", log->path);
+}
+
+/* A line that a full disk cut in half is finished when there is room again: nothing is taken out of the ring before it
+ * was written. */
+static void drain(struct fg_access_log *log, struct ring *ring)
+{
+    uint64_t written = __atomic_load_n(&ring->written, __ATOMIC_ACQUIRE);
+
+    while (ring->read < written) {
+        size_t at = ring->read % RING_BYTES;
+        size_t len = FG_MIN((size_t)(written - ring->read), RING_BYTES - at);
+        ssize_t n = write(log->fd, ring->bytes + at, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            say_state(log, true, errno);
+            return;
+        }
+        say_state(log, false, 0);
+        __atomic_store_n(&ring->read, ring->read + (uint64_t)n, __ATOMIC_RELEASE);
+    }
+}
+
+static void *run(void *argument)
+{
+    struct fg_access_log *log = argument;
+    bool stop = false;
+
+    while (!stop) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += WRITE_EVERY_MS * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_mutex_lock(&log->lock);
+        if (!log->stop && !log->reopen)
+            pthread_cond_timedwait(&log->wake, &log->lock, &until);
+        stop = log->stop;
+        bool again = log->reopen;
+        log->reopen = false;
+        pthread_mutex_unlock(&log->lock);
+        for (unsigned i = 0; i < log->rings_len; i++)
+            drain(log, &log->rings[i]);
+        if (again)
+            reopen(log);
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void destroy(struct fg_access_log *log)
+{
+    for (unsigned i = 0; i < log->rings_len; i++)
+        free(log->rings[i].bytes);
+    free(log->rings);
+    free(log->path);
+    if (log->fd >= 0)
+        close(log->fd);
+    pthread_mutex_destroy(&log->lock);
+    pthread_cond_destroy(&log->wake);
+    free(log);
+}
+
+struct fg_access_log *fg_access_log_new(const char *path, unsigned workers, char *error, size_t error_len)
+{
+    struct fg_access_log *log = fg_alloc_zero(sizeof *log);
+
+    pthread_mutex_init(&log->lock, NULL);
+    pthread_cond_init(&log->wake, NULL);
+    log->path = fg_strdup(path);
+    log->rings = fg_alloc_zero(workers * sizeof *log->rings);
+    log->rings_len = workers;
+    for (unsigned i = 0; i < workers; i++)
+        log->rings[i].bytes = fg_alloc(RING_BYTES);
+    log->fd = open_file(path);
+    int result = log->fd < 0 ? errno : pthread_create(&log->thread, NULL, run, log);
+    if (result == 0)
+        return log;
+    snprintf(error, error_len, "access log %s cannot be opened: %s", path, strerror(result));
+    destroy(log);
+    return NULL;
+}
+
+void fg_access_log_set_stats(struct fg_access_log *log, unsigned worker, struct fg_stats *stats)
+{
+    log->rings[worker].stats = stats;
+}
+
+static void wake(struct fg_access_log *log, bool *flag)
+{
+    pthread_mutex_lock(&log->lock);
+    *flag = true;
+    pthread_cond_signal(&log->wake);
+    pthread_mutex_unlock(&log->lock);
+}
+
+void fg_access_log_reopen(struct fg_access_log *log)
+{
+    wake(log, &log->reopen);
+}
+
+void fg_access_log_free(struct fg_access_log *log)
+{
+    wake(log, &log->stop);
+    pthread_join(log->thread, NULL);
+    destroy(log);
+}

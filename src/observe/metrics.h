@@ -1,0 +1,45 @@
+/* Call metrics of one worker, fed by outcomes: counts per cluster x method (x code, source, class), durations as a
+ * histogram, and counts of attempts per cluster x endpoint. The worker writes; other threads read at any time: cells are
+ * published with release stores and live until cleanup, numbers are relaxed atomics. */
+#ifndef FG_OBSERVE_METRICS_H
+#define FG_OBSERVE_METRICS_H
+
+#include "rpc/outcome.h"
+
+/* Upper bounds of the buckets in microseconds; a last one without bound follows. */
+#define FG_DURATION_BUCKETS 20
+extern const uint64_t fg_duration_bounds_us[FG_DURATION_BUCKETS];
+
+/* Methods are what clients send: more than this many of a worker are counted as "other" (gRFC A66). */
+#define FG_METRICS_CELLS_MAX 1024
+
+struct fg_metric_count {
+    struct fg_metric_count *next; /* published */
+    uint64_t count;
+    uint8_t code, source, class;
+};
+
+struct fg_metric_cell {
+    char *cluster, *name; /* a method or an endpoint */
+    uint32_t hash;
+    struct fg_metric_count *counts;
+    uint64_t buckets[FG_DURATION_BUCKETS + 1];
+    uint64_t duration_ns;
+};
+
+struct fg_metric_table {
+    struct fg_metric_cell *cells[2 * FG_METRICS_CELLS_MAX]; /* open addressing */
+    uint32_t len;
+};
+
+struct fg_metrics {
+    struct fg_metric_table calls;    /* by cluster and method */
+    struct fg_metric_table attempts; /* by cluster and endpoint */
+};
+
+void fg_metrics_init(struct fg_metrics *metrics);
+void fg_metrics_cleanup(struct fg_metrics *metrics);
+void fg_metrics_call(struct fg_metrics *metrics, const struct fg_outcome *outcome);
+void fg_metrics_attempt(struct fg_metrics *metrics, const struct fg_outcome *outcome);
+
+#endif
