@@ -13,8 +13,8 @@
 #include "base/time.h"
 #include "observe/json_line.h"
 
-#define RING_BYTES  (1u << 20)
-#define LINE_BYTES  4096 /* longer method names are cut */
+#define RING_BYTES     (1u << 20)
+#define LINE_BYTES     4096 /* longer method names are cut */
 #define WRITE_EVERY_MS 50
 
 /* One producer, one consumer. Positions only grow; the place is position % RING_BYTES. */

@@ -1,5 +1,5 @@
-/* The access log: one JSON line per call, with its outcome. Workers never wait for it: each formats into a ring of its own,
- * a thread writes the rings out. A line that finds no room is dropped and counted. */
+/* The access log: one JSON line per call, with its outcome. Workers never wait for it: each formats into a ring of its
+ * own, a thread writes the rings out. A line that finds no room is dropped and counted. */
 #ifndef FG_OBSERVE_ACCESS_LOG_H
 #define FG_OBSERVE_ACCESS_LOG_H
 

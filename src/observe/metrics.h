@@ -1,6 +1,6 @@
 /* Call metrics of one worker, fed by outcomes: counts per cluster x method (x code, source, class), durations as a
- * histogram, and counts of attempts per cluster x endpoint. The worker writes; other threads read at any time: cells are
- * published with release stores and live until cleanup, numbers are relaxed atomics. */
+ * histogram, and counts of attempts per cluster x endpoint. The worker writes; other threads read at any time: cells
+ * are published with release stores and live until cleanup, numbers are relaxed atomics. */
 #ifndef FG_OBSERVE_METRICS_H
 #define FG_OBSERVE_METRICS_H
 

@@ -143,6 +143,10 @@ class Gateway:
         return sum(value for (key, having), value in self.metrics().items()
                    if key == f"fusegate_{name}" and wanted <= set(having))
 
+    def faults(self, cause):
+        """How often peers did CAUSE, a row of src/h2/fault.h."""
+        return self.metric("protocol_faults_total", cause=cause)
+
     def log_lines(self, count):
         def read():
             with open(self.log) as file:

@@ -1,0 +1,44 @@
+/* The admin address: a small HTTP/1.1 server on a thread of its own, for people, scripts and Prometheus. Bounded in
+ * connections, bytes and time; GET and HEAD only. Handlers may block: they hold up nobody but other admin requests. */
+#ifndef FG_ADMIN_SERVER_H
+#define FG_ADMIN_SERVER_H
+
+#include <stdio.h>
+
+#include "h1/request.h"
+#include "io/loop.h"
+#include "io/socket.h"
+
+struct fg_admin_request {
+    struct fg_str path;  /* without query */
+    struct fg_str query; /* behind "?", or empty */
+};
+
+struct fg_admin_response {
+    unsigned status; /* 200 unless set */
+    const char *content_type;
+};
+
+struct fg_admin_route {
+    const char *path;
+    const char *about; /* shown on "/" */
+    void (*handle)(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
+                   FILE *body);
+};
+
+struct fg_admin_options {
+    struct fg_address address;           /* TCP or unix */
+    const char *token;                   /* "Authorization: Bearer TOKEN" is required; NULL: not */
+    bool loopback;                       /* only Host names of this machine are answered (DNS rebinding) */
+    const struct fg_admin_route *routes; /* ends with {NULL} */
+    void *context;
+};
+
+struct fg_admin;
+
+/* Binds and starts the thread. OPTIONS is copied, what it points to must outlive the server. NULL with a sentence in
+ * ERROR. */
+struct fg_admin *fg_admin_new(const struct fg_admin_options *options, char *error, size_t error_len);
+void fg_admin_stop(struct fg_admin *admin); /* ends and frees it; NULL is allowed */
+
+#endif

@@ -1,0 +1,306 @@
+"""Row A2: the pool counts streams. Further connections are opened for a reason, waiting is bounded, nothing that was
+never sent is lost."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import grpc
+import pytest
+
+from backends import Backend, Echo, error_of
+from details import decode_status
+from gateway import SCALE, TIMEOUT, free_port, wait_for
+from scripted import requests
+from wire import DATA, HEADERS, MAX_STREAMS, Client, goaway, settings
+
+PLAIN = """
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$service]}}
+"""
+
+
+def reason_of(error):
+    return decode_status(dict(error.trailing_metadata())["grpc-status-details-bin"])["ErrorInfo"]["reason"]
+
+
+def holding(limit, arrived, release):
+    """Allows LIMIT streams on a connection and answers none before RELEASE."""
+    def script(wire, _):
+        wire.send(settings((MAX_STREAMS, limit)))
+        waiting = []
+        wire.sock.settimeout(TIMEOUT)
+        for stream, _, _ in requests(wire):
+            waiting.append(stream)
+            assert len(waiting) <= limit, "more streams than allowed"
+            arrived.release()
+            if len(waiting) < limit and not release.is_set():
+                continue
+            release.wait(TIMEOUT)
+            wire.send(*[wire.answer(one) for one in waiting])
+            waiting.clear()
+    return script
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_further_connections_when_stream_slots_run_out(gateway, scripted, limit):
+    arrived, release = threading.Semaphore(0), threading.Event()
+    service = scripted(holding(limit, arrived, release))
+    gate = gateway(PLAIN, service=service.address)
+    echo = Echo(gate.channel())
+    calls = [echo.unary.future(b"", timeout=TIMEOUT) for _ in range(8)]
+    for _ in range(8):
+        assert arrived.acquire(timeout=TIMEOUT), gate.json("/clusters")
+    assert len(service.wires) == 8 // limit
+    release.set()
+    assert [call.result() for call in calls] == [b""] * 8
+
+
+def test_one_connection_is_enough_for_calls_one_after_another(gateway, backend):
+    gate = gateway(PLAIN, service=backend.address)
+    echo = Echo(gate.channel())
+    for _ in range(100):
+        echo.unary(b"", timeout=TIMEOUT)
+    assert gate.metric("upstream_connections") == 1
+
+
+def test_limits_streams_per_connection(gateway, scripted):
+    arrived, release = threading.Semaphore(0), threading.Event()
+    service = scripted(holding(100, arrived, release))
+    gate = gateway("""
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$service], limits: {streams_per_connection: 3}}}
+""", service=service.address)
+    echo = Echo(gate.channel())
+    calls = [echo.unary.future(b"", timeout=TIMEOUT) for _ in range(9)]
+    for _ in range(9):
+        assert arrived.acquire(timeout=TIMEOUT)
+    assert len(service.wires) == 3
+    for call in calls:
+        call.cancel()
+
+
+def test_a2_a_slow_stream_does_not_delay_short_calls(plain, echo):
+    """One client connection. The bound is generous: what it must exclude is waiting for the slow stream."""
+    slow = echo.unary.future(b"", metadata=[("do-sleep", "3")], timeout=TIMEOUT)
+    begin = time.monotonic()
+    for i in range(100):
+        assert echo.unary(b"%d" % i, timeout=TIMEOUT) == b"%d" % i
+    assert time.monotonic() - begin < 1.5 * SCALE
+    assert not slow.done()
+    slow.cancel()
+
+
+def test_a2_a_stream_that_nobody_reads_does_not_delay_short_calls(plain):
+    """A download whose client stops reading holds up to its window, and nobody else."""
+    client = Client(plain)
+    client.answer_windows = False
+    stream = client.start("/t.Echo/ServerStream", ("do-count", "100"), ("do-size", "100000"))
+    client.send(b"\0\0\x05\0\1" + stream.to_bytes(4, "big") + b"\0\0\0\0\0")
+    client.until_kind(DATA)
+    echo = Echo(plain.channel())
+    begin = time.monotonic()
+    for _ in range(100):
+        assert echo.unary(b"x", timeout=TIMEOUT) == b"x"
+    assert time.monotonic() - begin < 1.5 * SCALE
+
+
+def test_pending_queue_is_bounded(gateway, scripted):
+    arrived, release = threading.Semaphore(0), threading.Event()
+    service = scripted(holding(1, arrived, release))
+    gate = gateway("""
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$service], limits: {connections: 1, pending: 5}}}
+""", service=service.address)
+    echo = Echo(gate.channel())
+    calls = [echo.unary.future(b"", timeout=TIMEOUT)]
+    assert arrived.acquire(timeout=TIMEOUT)
+    calls += [echo.unary.future(b"", timeout=TIMEOUT) for _ in range(5)]
+    wait_for("five wait", lambda: gate.metric("calls_pending") == 5)
+    error = error_of(lambda: echo.unary(b"", timeout=TIMEOUT))
+    assert (error.code(), reason_of(error)) == (grpc.StatusCode.UNAVAILABLE, "QUEUE_FULL")
+    assert dict(error.trailing_metadata())["x-fusegate-origin"] == "local_queue"
+    release.set()
+    assert [call.result() for call in calls] == [b""] * 6
+    assert gate.metric("queue_overflows_total") == 1
+
+
+def test_pending_time_is_bounded(gateway, scripted):
+    arrived, release = threading.Semaphore(0), threading.Event()
+    service = scripted(holding(1, arrived, release))
+    gate = gateway("""
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$service], limits: {connections: 1, pending_timeout: 200ms}}}
+""", service=service.address)
+    echo = Echo(gate.channel())
+    first = echo.unary.future(b"", timeout=TIMEOUT)
+    assert arrived.acquire(timeout=TIMEOUT)
+    begin = time.monotonic()
+    error = error_of(lambda: echo.unary(b"", timeout=TIMEOUT))
+    assert (error.code(), reason_of(error)) == (grpc.StatusCode.UNAVAILABLE, "QUEUE_TIMEOUT")
+    assert 0.19 < time.monotonic() - begin < 0.2 + 0.2 * SCALE
+    error = error_of(lambda: echo.unary(b"", timeout=0.1))
+    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, "a shorter deadline goes first"
+    release.set()
+    assert first.result() == b""
+
+
+def test_cancelled_while_pending(gateway, scripted):
+    arrived, release = threading.Semaphore(0), threading.Event()
+    service = scripted(holding(1, arrived, release))
+    gate = gateway("""
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$service], limits: {connections: 1}}}
+""", service=service.address)
+    echo = Echo(gate.channel())
+    first = echo.unary.future(b"", timeout=TIMEOUT)
+    assert arrived.acquire(timeout=TIMEOUT)
+    others = [echo.unary.future(b"", timeout=TIMEOUT) for _ in range(10)]
+    wait_for("ten wait", lambda: gate.metric("calls_pending") == 10)
+    for call in others:
+        call.cancel()
+    wait_for("none waits", lambda: gate.metric("calls_pending") == 0)
+    release.set()
+    assert first.result() == b""
+
+
+def test_backend_down_at_start_and_up_later(gateway):
+    port = free_port()
+    gate = gateway("""
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: ["$service"], breaker: {enabled: false}}}
+""", service=f"127.0.0.1:{port}")
+    echo = Echo(gate.channel())
+    error = error_of(lambda: echo.unary(b"", timeout=TIMEOUT))
+    assert (error.code(), reason_of(error)) == (grpc.StatusCode.UNAVAILABLE, "CONNECT_FAILED")
+    assert "onnection refused" in error.details(), error.details()
+    backend = Backend(f"127.0.0.1:{port}")
+    try:
+        assert echo.unary(b"up", timeout=TIMEOUT) == b"up"
+    finally:
+        backend.close()
+
+
+def test_address_that_does_not_answer(gateway):
+    """A listening socket whose backlog is full drops what comes: connecting takes for ever."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        gate = gateway("""
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: ["127.0.0.1:$port"], connect_timeout: 200ms}}
+""", port=port)
+        error = error_of(lambda: Echo(gate.channel()).unary(b"", timeout=TIMEOUT))
+        assert (error.code(), reason_of(error)) == (grpc.StatusCode.UNAVAILABLE, "CONNECT_FAILED")
+        assert "timed out" in error.details()
+        for filler in fillers:
+            filler.close()
+
+
+SERVE = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from backends import Backend
+backend = Backend(sys.argv[2])
+print("ready", flush=True)
+threading.Event().wait(60)
+"""
+
+
+def test_backend_killed_in_the_middle(gateway):
+    address = f"127.0.0.1:{free_port()}"
+    here = os.path.dirname(os.path.abspath(__file__))
+    gate = gateway("""
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: ["$service"], breaker: {enabled: false}}}
+""", service=address)
+    echo = Echo(gate.channel())
+
+    def start():
+        process = subprocess.Popen([sys.executable, "-c", SERVE, here, address], stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    process = start()
+    try:
+        hanging = [echo.unary.future(b"", metadata=[("do-hang", "1")], timeout=TIMEOUT) for _ in range(10)]
+        assert echo.unary(b"x", timeout=TIMEOUT) == b"x"
+        wait_for("all on their way", lambda: gate.metric("upstream_streams") == 10)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for call in hanging:
+            error = error_of(call.result)
+            assert (error.code(), reason_of(error)) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_CONNECTION_LOST")
+        process.stdout.close()
+        process = start()
+        assert echo.unary(b"again", timeout=TIMEOUT) == b"again"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_goaway_under_load_loses_only_what_the_endpoint_refused(gateway, scripted):
+    """Each connection takes 20 requests, says GOAWAY with the last of them and answers those. A request that crosses the
+    GOAWAY is refused by it: that one fails with UPSTREAM_REFUSED (safe to retry); all others succeed."""
+    def script(wire, _):
+        wire.send(settings())
+        stream = taken = 0
+        for stream, _, _ in requests(wire):
+            taken += 1
+            wire.send(wire.answer(stream))
+            if taken == 20:
+                break
+        wire.last = stream
+        wire.send(goaway(stream))
+        wire.until_closed()
+
+    service = scripted(script)
+    gate = gateway("""
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$service], breaker: {enabled: false}}}
+""", service=service.address)
+    echo = Echo(gate.channel())
+    failures = []
+
+    def caller():
+        for _ in range(100):
+            try:
+                echo.unary(b"", timeout=TIMEOUT)
+            except grpc.RpcError as error:
+                failures.append(reason_of(error))
+
+    callers = [threading.Thread(target=caller) for _ in range(4)]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join()
+
+    def refused():
+        return sum(got.kind == HEADERS and got.stream > getattr(wire, "last", 1 << 31)
+                   for wire in service.wires for got in wire.seen)
+    wait_for("as many refused as failed", lambda: refused() == len(failures), 2 * SCALE)
+    assert set(failures) <= {"UPSTREAM_REFUSED"}
+    assert len(service.wires) >= 20
+
+
+def test_goaway_while_idle_costs_no_call(gateway, scripted):
+    def script(wire, number):
+        wire.send(settings())
+        for stream, _, _ in requests(wire):
+            wire.send(wire.answer(stream, b"%d" % number) + goaway(stream))
+            return
+
+    service = scripted(script)
+    gate = gateway(PLAIN, service=service.address)
+    echo = Echo(gate.channel())
+    for i in range(1, 11):
+        assert echo.unary(b"", timeout=TIMEOUT) == b"%d" % i
