@@ -50,11 +50,9 @@ static enum fg_h2_fault open_by_peer(struct fg_h2_conn *conn, uint32_t id, struc
         return by_us ? FG_H2_FAULT_NONE : FG_H2_FAULT_CLOSED_CONNECTION; /* trailers that crossed our RST_STREAM */
     }
     conn->last_peer_id = id;
-    if (conn->settings_acked) {
-        enum fg_h2_fault fault = fg_h2_guard_stream(conn);
-        if (fault)
-            return fault;
-    }
+    enum fg_h2_fault fault = fg_h2_guard_stream(conn);
+    if (fault)
+        return fault;
     *out = fg_h2_stream_new(conn, id);
     (*out)->refused = conn->drain_final || conn->open_streams > conn->options->max_concurrent_streams;
     return FG_H2_FAULT_NONE;

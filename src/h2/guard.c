@@ -62,11 +62,16 @@ enum fg_h2_fault fg_h2_guard_error(struct fg_h2_conn *conn, unsigned weight)
     return FG_H2_FAULT_NONE;
 }
 
-/* A well-behaved client opens at most the limit at once and as many again when a turn's answers reach it. */
+/* A well-behaved client opens at most the limit at once, and as many again when a turn's answers reach it. Before it has
+ * seen our limit it goes by the RFC's advice of 100 (RFC 9113 section 6.5.2). */
+#define ASSUMED_LIMIT 100u
+
 enum fg_h2_fault fg_h2_guard_stream(struct fg_h2_conn *conn)
 {
+    uint32_t limit = conn->options->max_concurrent_streams;
+
+    if (!conn->settings_acked)
+        limit = FG_MAX(limit, ASSUMED_LIMIT);
     conn->streams_seen++;
-    if (++conn->streams_this_turn > 2 * conn->options->max_concurrent_streams + 1)
-        return FG_H2_FAULT_STREAM_FLOOD;
-    return FG_H2_FAULT_NONE;
+    return ++conn->streams_this_turn > 2 * limit ? FG_H2_FAULT_STREAM_FLOOD : FG_H2_FAULT_NONE;
 }

@@ -30,7 +30,7 @@ def seconds(timeout):
 
 def test_backend_is_given_the_remaining_time(echo, backend):
     echo.unary(b"", timeout=20)
-    assert 19 < backend.wait_seen()[0].remaining < 20
+    assert 19 < backend.wait_seen()[0].remaining < 20.2, "grpcio rounds what it sends up to 100 ms"
 
 
 @pytest.mark.parametrize("sent", ["1H", "90M", "59S", "2500m", "99999999u", "3000000u", "99999999n", "7S"])

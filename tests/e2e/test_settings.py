@@ -158,6 +158,7 @@ listeners: [{address: $listen, http2: {preface_timeout: 300ms}}]
 clusters: {c: {endpoints: [$backend]}}
 """, backend=backend.address)
     client = Client(gate, preface=b"")
+    client.answer_settings = False
     client.send(PREFACE)
     assert client.until_goaway().code == PROTOCOL_ERROR
     assert gate.faults("preface_timeout") == 1

@@ -23,7 +23,7 @@ static void expect_http2_defaults(const struct fg_config_http2 *h)
     assert_int_equal(h->idle_timeout_ns, 300 * FG_S);
     assert_int_equal(h->keepalive_interval_ns, 60 * FG_S);
     assert_int_equal(h->keepalive_timeout_ns, 20 * FG_S);
-    assert_int_equal(h->write_stall_timeout_ns, 60 * FG_S);
+    assert_int_equal(h->write_stall_timeout_ns, 300 * FG_S);
 }
 
 static void expect_guard_defaults(const struct fg_config_guard *g)
@@ -87,7 +87,7 @@ static void cluster_defaults(void **state)
     assert_int_equal(cluster->breaker.half_open_calls, 3);
     assert_true(cluster->breaker.max_ejected == 1.0);
     assert_int_equal(cluster->limits.streams_per_connection, 100);
-    assert_int_equal(cluster->limits.connections, 64);
+    assert_int_equal(cluster->limits.connections, 1024);
     assert_int_equal(cluster->limits.pending, 10000);
     assert_int_equal(cluster->limits.pending_timeout_ns, 30 * FG_S);
     assert_int_equal(cluster->connect_timeout_ns, 5 * FG_S);
