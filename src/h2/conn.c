@@ -268,17 +268,17 @@ void fg_h2_conn_on_time(struct fg_h2_conn *conn)
         keepalive(conn);
 }
 
-void fg_h2_conn_set_blocked(struct fg_h2_conn *conn, bool blocked)
+void fg_h2_conn_set_blocked(struct fg_h2_conn *conn, bool blocked, bool progress)
 {
+    conn->blocked = blocked;
     if (!blocked) {
         conn->control_queued = 0;
         conn->socket_blocked_since_ns = 0;
-    } else {
-        /* Any progress starts the clock again: a slow reader is not a dead one. */
-        conn->socket_blocked_since_ns = fg_h2_now(conn);
-        conn->window_was_last = false;
+        return;
     }
-    conn->blocked = blocked;
+    conn->window_was_last = false;
+    if (progress || conn->socket_blocked_since_ns == 0) /* a slow reader is not a dead one */
+        conn->socket_blocked_since_ns = fg_h2_now(conn);
 }
 
 uint32_t fg_h2_conn_free_slots(const struct fg_h2_conn *conn)

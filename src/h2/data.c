@@ -11,9 +11,11 @@ void fg_h2_conn_credit(struct fg_h2_conn *conn, uint32_t bytes)
     conn->recv_uncredited = 0;
 }
 
-static enum fg_h2_fault check_empty(struct fg_h2_conn *conn)
+/* A frame without content that does not end the stream, padding or not, moves nothing but our attention
+ * (CVE-2019-9518). */
+static enum fg_h2_fault check_empty(struct fg_h2_conn *conn, uint32_t content)
 {
-    if (conn->frame.flags & FG_H2_FLAG_END_STREAM || conn->frame.len > 0) {
+    if (conn->frame.flags & FG_H2_FLAG_END_STREAM || content > 0) {
         conn->empty_data_run = 0;
         return FG_H2_FAULT_NONE;
     }
@@ -55,7 +57,9 @@ enum fg_h2_fault fg_h2_data_begin(struct fg_h2_conn *conn)
     if (conn->recv_window < (int32_t)conn->frame.len)
         return FG_H2_FAULT_CONNECTION_WINDOW;
     conn->recv_window -= (int32_t)conn->frame.len;
-    enum fg_h2_fault fault = check_empty(conn);
+    enum fg_h2_fault fault = FG_H2_FAULT_NONE;
+    if (!(conn->frame.flags & FG_H2_FLAG_PADDED))
+        fault = check_empty(conn, conn->frame.len);
     return fault ? fault : find_receiver(conn, &conn->data_stream);
 }
 
@@ -97,7 +101,7 @@ static enum fg_h2_fault take_pad_length(struct fg_h2_conn *conn, uint8_t pad_len
     conn->pad_left = pad_length;
     conn->data_left -= pad_length;
     discard(conn, 1);
-    return FG_H2_FAULT_NONE;
+    return check_empty(conn, conn->data_left);
 }
 
 enum fg_h2_fault fg_h2_data_feed(struct fg_h2_conn *conn, struct fg_chunk *chunk, const uint8_t *data, size_t len,

@@ -92,8 +92,8 @@ void fg_h2_conn_recv(struct fg_h2_conn *conn, struct fg_chunk *chunk, const uint
 void fg_h2_conn_pull(struct fg_h2_conn *conn, size_t max_bytes);
 
 /* Tells that output could not be written (true) or was written completely (false): for waits, stall timers and the
- * control frame limit. */
-void fg_h2_conn_set_blocked(struct fg_h2_conn *conn, bool blocked);
+ * control frame limit. PROGRESS: at least some of it was written. */
+void fg_h2_conn_set_blocked(struct fg_h2_conn *conn, bool blocked, bool progress);
 
 /* The transport is gone, or is to be: every stream gets on_close. The connection can be cleaned up after that. */
 void fg_h2_conn_lost(struct fg_h2_conn *conn, const char *reason);

@@ -4,11 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-#define PULL_BYTES    (128u << 10) /* DATA framed ahead of a write: what TCP_NOTSENT_LOWAT lets the kernel hold */
-#define READ_BYTES    (256u << 10) /* from one connection in one turn, so that others have theirs */
-#define BACKLOG_BYTES (1u << 20)
-#define IOV_MAX_LEN   64
-#define STALL_NS      (10 * FG_MS) /* longer than a round trip in a data centre, shorter than anybody's patience */
+#define PULL_BYTES     (128u << 10) /* DATA framed ahead of a write: what TCP_NOTSENT_LOWAT lets the kernel hold */
+#define READ_BYTES     (256u << 10) /* from one connection in one turn, so that others have theirs */
+#define BACKLOG_BYTES  (1u << 20)
+#define IOV_MAX_LEN    64
+#define CLOSE_GRACE_NS FG_S         /* for the last words to a peer that does not read */
+#define STALL_NS       (10 * FG_MS) /* longer than a round trip in a data centre, shorter than anybody's patience */
 
 /* ---- streams: the vtable over the HTTP/2 engine ---- */
 
@@ -204,6 +205,8 @@ static void destroy(struct fg_conn *conn, const char *why)
 
 static uint64_t next_time_ns(const struct fg_conn *conn)
 {
+    if (conn->closing_ns != 0)
+        return conn->closing_ns + CLOSE_GRACE_NS;
     if (conn->state == FG_CONN_OPEN)
         return fg_h2_conn_next_time_ns(&conn->h2);
     uint64_t limit_ns =
@@ -219,10 +222,20 @@ static void arm_timer(struct fg_conn *conn)
         fg_timer_arm(&conn->side->loop->timers, &conn->timer, next_ns);
 }
 
+static const char *closing_reason(const struct fg_conn *conn)
+{
+    const char *why = conn->why ? conn->why : fg_h2_fault_info(conn->h2.fault)->reason;
+    return *why ? why : "the connection was shut down in order";
+}
+
 static void on_timer(struct fg_timer *timer, uint64_t now_ns)
 {
     struct fg_conn *conn = FG_CONTAINER_OF(timer, struct fg_conn, timer);
 
+    if (conn->closing_ns != 0 && now_ns >= next_time_ns(conn)) {
+        destroy(conn, closing_reason(conn));
+        return;
+    }
     if (conn->state == FG_CONN_OPEN) {
         fg_h2_conn_on_time(&conn->h2);
         fg_loop_at_turn_end(conn->side->loop, &conn->flush);
@@ -244,7 +257,7 @@ static void update_interest(struct fg_conn *conn, bool blocked)
 }
 
 /* Writes what the queue holds. 1: all of it, 0: the socket is full, negative: broken. */
-static int write_queue(struct fg_conn *conn)
+static int write_queue(struct fg_conn *conn, bool *progress)
 {
     struct fg_stats *stats = conn->side->stats;
     uint64_t *written =
@@ -258,6 +271,7 @@ static int write_queue(struct fg_conn *conn)
             return 0;
         if (n < 0)
             return -1;
+        *progress |= n > 0;
         fg_stat_add(written, (uint64_t)n);
         fg_outq_consume(&conn->h2.out, (size_t)n);
     }
@@ -271,6 +285,7 @@ static const char *broken_reason(const struct fg_conn *conn)
 
 static void flush(struct fg_conn *conn)
 {
+    bool progress = false;
     int written = 1;
 
     /* A blocked socket gets no more than one pull's worth ahead, so that priorities decide late. */
@@ -279,19 +294,22 @@ static void flush(struct fg_conn *conn)
         fg_h2_conn_pull(&conn->h2, PULL_BYTES - FG_MIN(conn->h2.out.bytes, (size_t)PULL_BYTES));
         if (conn->h2.out.bytes == 0)
             break;
-        written = write_queue(conn);
+        written = write_queue(conn, &progress);
     } while (written > 0 && conn->h2.sched_bits && !conn->h2.window_blocked_since_ns);
     if (written < 0) {
         destroy(conn, broken_reason(conn));
         return;
     }
-    if (written > 0 && (fg_h2_conn_is_done(&conn->h2) || conn->why)) {
-        const char *why = conn->why ? conn->why : fg_h2_fault_info(conn->h2.fault)->reason;
-        destroy(conn, *why ? why : "the connection was shut down in order");
-        return;
+    if (fg_h2_conn_is_done(&conn->h2) || conn->why) {
+        if (written > 0) {
+            destroy(conn, closing_reason(conn));
+            return;
+        }
+        if (conn->closing_ns == 0)
+            conn->closing_ns = conn->side->loop->now_ns;
     }
     if (conn->h2.blocked || written == 0)
-        fg_h2_conn_set_blocked(&conn->h2, written == 0);
+        fg_h2_conn_set_blocked(&conn->h2, written == 0, progress);
     update_interest(conn, written == 0);
     arm_timer(conn);
 }

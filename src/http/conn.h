@@ -52,7 +52,8 @@ struct fg_conn {
     struct fg_turn_task flush;
     struct fg_address peer;
     uint64_t opened_ns;
-    uint8_t state; /* enum fg_conn_state; changed by set_state() in conn.c only */
+    uint64_t closing_ns; /* since when it is done but for bytes that the peer does not take; 0: it is not */
+    uint8_t state;       /* enum fg_conn_state; changed by set_state() in conn.c only */
     bool read_paused;
     const char *why; /* it is being closed; static or in pipe.error */
 };
