@@ -62,8 +62,8 @@ enum fg_h2_fault fg_h2_guard_error(struct fg_h2_conn *conn, unsigned weight)
     return FG_H2_FAULT_NONE;
 }
 
-/* A well-behaved client opens at most the limit at once, and as many again when a turn's answers reach it. Before it has
- * seen our limit it goes by the RFC's advice of 100 (RFC 9113 section 6.5.2). */
+/* A well-behaved client opens at most the limit at once, and as many again when a turn's answers reach it. Before it
+ * has seen our limit it goes by the RFC's advice of 100 (RFC 9113 section 6.5.2). */
 #define ASSUMED_LIMIT 100u
 
 enum fg_h2_fault fg_h2_guard_stream(struct fg_h2_conn *conn)

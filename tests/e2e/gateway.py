@@ -82,7 +82,7 @@ class Gateway:
         self.file = os.path.join(folder, "gateway.yaml")
         self.errors_file = os.path.join(folder, "stderr")
         self.clients = []
-        self.may_leave_open = False
+        self.expected_status = 0
         text = string.Template(text).substitute(names, listen=self.address, admin=self.admin)
         for key, value in (("workers", "1"), ("drain_timeout", "10s"), ("admin", f"{{address: {self.admin}}}"),
                            ("access_log", f"{{path: {self.log}}}")):
@@ -203,7 +203,7 @@ class Gateway:
             status = self.stop()
         errors = self.errors()
         assert not re.search(r"Sanitizer|runtime error:", errors), errors
-        assert status == 0, f"exit status {status}\n{errors}"
+        assert status == self.expected_status, f"exit status {status}\n{errors}"
 
 
 def run_command(*arguments, timeout=TIMEOUT):

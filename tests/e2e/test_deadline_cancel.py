@@ -121,7 +121,7 @@ routes: [{cluster: c, timeout: 20s}]
 clusters: {c: {endpoints: [$backend]}}
 """, backend=backend.address)
     Echo(gate.channel()).unary(b"", timeout=5)
-    assert backend.wait_seen()[0].remaining <= 5
+    assert backend.wait_seen()[0].remaining <= 5.1  # grpcio rounds what it sends up
 
 
 def test_deadline_of_zero_never_reaches_the_backend(plain, backend):
