@@ -159,14 +159,11 @@ enum fg_h2_fault fg_h2_on_rst_stream(struct fg_h2_conn *conn, const uint8_t *pay
     if (fg_h2_is_idle(conn, conn->frame.stream_id))
         return FG_H2_FAULT_IDLE_STREAM;
     struct fg_h2_stream *stream = fg_idmap_get(&conn->by_id, conn->frame.stream_id);
-    if (stream) {
-        /* A client that has the whole response may stop its request this way: nothing was cancelled. */
-        bool answered = fg_h2_is_server(conn) && stream->state == FG_H2_HALF_CLOSED_LOCAL;
-        enum fg_h2_close_by by = answered ? FG_H2_CLOSED_COMPLETE : FG_H2_CLOSED_PEER_RESET;
-        fg_h2_stream_close(stream, &(struct fg_h2_close){by, code, "reset by the peer"});
-        if (answered)
-            return FG_H2_FAULT_NONE;
-    }
+    bool answered = stream && fg_h2_is_server(conn) && stream->state == FG_H2_HALF_CLOSED_LOCAL;
+    if (stream)
+        fg_h2_stream_close(stream, &(struct fg_h2_close){FG_H2_CLOSED_PEER_RESET, code, "reset by the peer"});
+    if (answered) /* saves us the rest of a request: no offence */
+        return FG_H2_FAULT_NONE;
     return fg_h2_guard_reset(conn);
 }
 

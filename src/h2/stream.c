@@ -146,11 +146,15 @@ static void detach(struct fg_h2_stream *stream, bool reset_by_us)
 
 void fg_h2_stream_close(struct fg_h2_stream *stream, const struct fg_h2_close *why)
 {
+    struct fg_h2_close close = *why;
     bool told = !stream->refused;
 
+    /* A client that has the whole response may stop its request by a reset, or go: nothing was cancelled. */
+    if (fg_h2_is_server(stream->conn) && stream->state == FG_H2_HALF_CLOSED_LOCAL && why->by != FG_H2_CLOSED_FAULT)
+        close.by = FG_H2_CLOSED_COMPLETE;
     detach(stream, stream->reset_by_us || why->by == FG_H2_CLOSED_FAULT);
     if (told)
-        stream->conn->options->handler->on_close(stream, why);
+        stream->conn->options->handler->on_close(stream, &close);
 }
 
 void fg_h2_reap(struct fg_h2_conn *conn)

@@ -38,13 +38,14 @@ class Backend(grpc.GenericRpcHandler):
     waits until the call ends, `do-sleep` waits that many seconds, `do-headers`/`do-trailers` (bytes) sends one of that
     size, `do-count` and `do-size` size the answer of ServerStream."""
 
-    def __init__(self, address="127.0.0.1:0", workers=160, options=()):
+    def __init__(self, address="127.0.0.1:0", workers=160, credentials=None):
         self.seen = []
         self.arrived = threading.Condition()
         self.release = threading.Event()  # lets hanging calls answer
         self.server = grpc.server(futures.ThreadPoolExecutor(workers), handlers=(self,),
-                                  options=OPTIONS + list(options), compression=grpc.Compression.NoCompression)
-        port = self.server.add_insecure_port(address)
+                                  options=OPTIONS, compression=grpc.Compression.NoCompression)
+        port = self.server.add_secure_port(address, credentials) if credentials else \
+            self.server.add_insecure_port(address)
         assert port, f"cannot listen on {address}"
         self.port = port
         self.address = f"127.0.0.1:{port}"

@@ -36,10 +36,16 @@ def wait_for(what, condition, timeout=TIMEOUT):
         time.sleep(0.005)
 
 
+USED_PORTS = set()
+
+
 def free_port():
-    """A port below the range that outgoing connections take theirs from."""
+    """A port below the range that outgoing connections take theirs from; never the same one twice."""
     while True:
         port = random.randrange(20000, 32000)
+        if port in USED_PORTS:
+            continue
+        USED_PORTS.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -1,4 +1,5 @@
 """HTTP/2 frames by hand: what a peer sends on purpose, and what it gets. HPACK is the python3-hpack library's."""
+import contextlib
 import socket
 import struct
 import time
@@ -102,6 +103,11 @@ class Wire:
         except OSError as error:
             raise Closed(str(error)) from None
 
+    def reply(self, *frames):
+        """What the other side may not wait for any more."""
+        with contextlib.suppress(Closed):
+            self.send(*frames)
+
     def headers(self, stream, fields, end=False):
         return frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, self.encoder.encode(fields))
 
@@ -142,11 +148,11 @@ class Wire:
             if flags & END_HEADERS:
                 got.fields = [(str(name), str(value)) for name, value in self.decoder.decode(self.block)]
         elif kind == PING and not flags & ACK and self.answer_pings:
-            self.send(frame(PING, ACK, 0, payload))
+            self.reply(frame(PING, ACK, 0, payload))
         elif kind == SETTINGS and not flags & ACK and self.answer_settings:
-            self.send(frame(SETTINGS, ACK))
+            self.reply(frame(SETTINGS, ACK))
         elif kind == DATA and payload and self.answer_windows:
-            self.send(window_update(0, len(payload)), *([] if got.ended else [window_update(stream, len(payload))]))
+            self.reply(window_update(0, len(payload)), *([] if got.ended else [window_update(stream, len(payload))]))
         self.seen.append(got)
         return got
 
