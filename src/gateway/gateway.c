@@ -106,7 +106,7 @@ int fg_gateway_init(struct fg_gateway *gateway, struct fg_config *config, char *
         for (unsigned i = 0; i < gateway->workers_len; i++)
             fg_access_log_set_stats(gateway->access_log, i, &gateway->workers[i].stats);
     if (result != 0) {
-        gateway->config = NULL; /* still the caller's */
+        fg_config_ref(config); /* still the caller's */
         fg_gateway_cleanup(gateway);
     }
     return result;
@@ -172,16 +172,8 @@ void fg_gateway_join(struct fg_gateway *gateway)
 
 void fg_gateway_cleanup(struct fg_gateway *gateway)
 {
-    size_t listeners = 0, clusters = 0;
+    size_t listeners = gateway->config->listeners_len, clusters = gateway->config->clusters_len;
 
-    for (unsigned i = 0; i < gateway->workers_len; i++) {
-        listeners = gateway->workers[i].servers_len;
-        clusters = gateway->workers[i].clusters_len;
-    }
-    if (gateway->config) {
-        listeners = gateway->config->listeners_len;
-        clusters = gateway->config->clusters_len;
-    }
     for (unsigned i = 0; i < gateway->workers_len; i++)
         fg_worker_cleanup(&gateway->workers[i]);
     if (gateway->access_log)

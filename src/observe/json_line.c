@@ -6,7 +6,7 @@
 
 void fg_json_line_begin(struct fg_json_line *line, char *buffer, size_t len)
 {
-    *line = (struct fg_json_line){buffer, buffer, buffer + len - TAIL_BYTES, true};
+    *line = (struct fg_json_line){buffer, buffer, buffer + len - TAIL_BYTES, true, false};
     *line->at++ = '{';
 }
 
@@ -110,17 +110,22 @@ void fg_json_line_ms(struct fg_json_line *line, const char *key, uint64_t value_
 
 void fg_json_line_open(struct fg_json_line *line, const char *key)
 {
-    if (!put_key(line, key, 1)) {
+    line->inside = put_key(line, key, 2);
+    if (!line->inside) {
         line->end = line->at; /* full: nothing that belongs inside may land outside */
         return;
     }
     *line->at++ = '{';
     line->first = true;
-    line->end -= 1;
+    line->end--; /* for the closing brace */
 }
 
 void fg_json_line_close(struct fg_json_line *line)
 {
+    if (!line->inside)
+        return;
+    line->inside = false;
+    line->end++;
     *line->at++ = '}';
     line->first = false;
 }

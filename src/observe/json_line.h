@@ -7,7 +7,7 @@
 
 struct fg_json_line {
     char *start, *at, *end;
-    bool first;
+    bool first, inside;
 };
 
 void fg_json_line_begin(struct fg_json_line *line, char *buffer, size_t len); /* LEN at least 16 */

@@ -1,0 +1,237 @@
+"""What a running gateway tells: row D1 (which stream is blocked, and on what), clusters, metrics, health, the log."""
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from backends import Echo, code_of
+from gateway import SCALE, TIMEOUT, wait_for
+from scripted import answering, requests
+from wire import DATA, END_STREAM, HEADERS, INITIAL_WINDOW, MAX_STREAMS, Client, frame, message, settings, window_update
+
+PLAIN = """
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$service]}}
+"""
+
+
+def blocked(gate, cause):
+    """The one call in progress, once it waits for CAUSE."""
+    def look():
+        streams = gate.json("/streams")
+        assert streams["complete"] is True
+        return next((one for one in streams["streams"] if one["wait"]["cause"] == cause), None)
+    return wait_for(f"a stream waits for {cause}", look)
+
+
+def download(gate, *pairs):
+    """A client that asks for 10 MB and then gives no window."""
+    client = Client(gate, *pairs)
+    client.answer_windows = False
+    stream = client.start("/t.Echo/ServerStream", ("do-count", "100"), ("do-size", "100000"))
+    client.send(frame(DATA, END_STREAM, stream, message(b"")))
+    client.until_kind(HEADERS)
+    return client, stream
+
+
+def test_d1_client_that_stops_reading_its_stream(plain):
+    client, stream = download(plain)
+    client.send(window_update(0, 1 << 20))
+    seen = blocked(plain, "stream_window")
+    assert seen["method"] == "/t.Echo/ServerStream" and seen["cluster"] == "c"
+    assert seen["downstream"]["stream"] == stream
+    assert seen["downstream"]["peer"] == "127.0.0.1:%d" % client.sock.getsockname()[1]
+    assert seen["bytes_down"] >= 65535 and seen["phase"] == "messages"
+    assert 0 <= seen["wait"]["age_ms"] <= seen["age_ms"]
+    age = seen["wait"]["age_ms"]
+    wait_for("the wait grows", lambda: blocked(plain, "stream_window")["wait"]["age_ms"] > age + 100)
+
+
+def test_d1_client_that_uses_up_its_connection_window(plain):
+    download(plain, (INITIAL_WINDOW, 1 << 20))
+    blocked(plain, "connection_window")
+
+
+def test_d1_client_whose_socket_is_full(plain):
+    client = Client(plain, (INITIAL_WINDOW, 1 << 30))
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.send(window_update(0, 1 << 30))
+    stream = client.start("/t.Echo/ServerStream", ("do-count", "1000"), ("do-size", "100000"))
+    client.send(frame(DATA, END_STREAM, stream, message(b"")))
+    blocked(plain, "socket")
+
+
+def test_d1_endpoint_that_does_not_answer(plain, backend):
+    call = Echo(plain.channel()).unary.future(b"", metadata=[("do-hang", "1")], timeout=TIMEOUT)
+    backend.wait_seen()
+    seen = blocked(plain, "peer_headers")
+    assert seen["endpoint"] == backend.address and 0 < seen["deadline_in_ms"] <= TIMEOUT * 1000
+    call.cancel()
+
+
+def test_d1_endpoint_that_sends_no_more(plain, backend):
+    answer = Echo(plain.channel()).server_stream(b"", metadata=[("do-stay", "1")], timeout=TIMEOUT)
+    assert next(answer) == b"0"
+    assert blocked(plain, "peer_data")["messages_down"] == 1
+    answer.cancel()
+
+
+def test_d1_endpoint_without_a_stream_slot(gateway, scripted):
+    release = threading.Event()
+
+    def script(wire, _):
+        wire.send(settings((MAX_STREAMS, 1)))
+        for stream, _, _ in requests(wire):
+            release.wait(TIMEOUT)
+            wire.send(wire.answer(stream))
+
+    gate = gateway("""
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$service], limits: {connections: 1}}}
+""", service=scripted(script).address)
+    echo = Echo(gate.channel())
+    calls = [echo.unary.future(b"", timeout=TIMEOUT) for _ in range(2)]
+    seen = blocked(gate, "stream_slot")
+    assert seen["phase"] in ("new", "queued") and seen["upstream"] is None
+    release.set()
+    assert [call.result() for call in calls] == [b"", b""]
+
+
+def test_d1_endpoint_that_gives_no_window(gateway, scripted):
+    def script(wire, _):
+        wire.answer_windows = False
+        wire.send(settings((INITIAL_WINDOW, 1000)))
+        wire.until_closed()
+
+    gate = gateway(PLAIN, service=scripted(script).address)
+    call = Echo(gate.channel()).unary.future(b"x" * 100_000, timeout=TIMEOUT)
+    seen = blocked(gate, "stream_window")
+    assert seen["upstream"]["stream"] == 1
+    call.cancel()
+
+
+def test_clusters_show_load_and_breakers(gateway, scripted):
+    bad = scripted(answering(code=14))
+    gate = gateway("""
+listeners: [{address: $listen}]
+clusters: {orders: {endpoints: [{address: $bad, weight: 3}], breaker: {consecutive_failures: 2, open_for: 60s}}}
+""", bad=bad.address)
+    echo = Echo(gate.channel())
+    endpoint = gate.json("/clusters")["clusters"][0]["endpoints"][0]
+    assert (endpoint["address"], endpoint["weight"], endpoint["breaker"]["state"]) == (bad.address, 3, "closed")
+    for _ in range(3):
+        assert code_of(lambda: echo.unary(b"", timeout=TIMEOUT)).name == "UNAVAILABLE"
+    answer = gate.json("/clusters")
+    assert answer["complete"] is True and answer["clusters"][0]["name"] == "orders"
+    endpoint = answer["clusters"][0]["endpoints"][0]
+    assert (endpoint["active"], endpoint["waiting"], endpoint["connections"]) == (0, 0, 1)
+    breaker = endpoint["methods"]["/t.Echo/Unary"]
+    assert (breaker["state"], breaker["trips"], breaker["refused"]) == ("open", 1, 1)
+    assert (breaker["cause"], breaker["observed"], breaker["threshold"]) == ("consecutive_failures", 2, 2)
+    assert 0 < breaker["retry_in_ms"] <= 60000
+
+
+def test_metrics_add_up(plain, echo):
+    for _ in range(7):
+        echo.unary(b"12345", timeout=TIMEOUT)
+    assert code_of(lambda: echo.unary(b"", metadata=[("do-code", "NOT_FOUND")], timeout=TIMEOUT)).name == "NOT_FOUND"
+    wait_for("all have ended", lambda: plain.metric("calls_ended_total") == 8)
+    assert plain.metric("calls_total", method="/t.Echo/Unary", code="OK") == 7
+    assert plain.metric("calls_total", method="/t.Echo/Unary", code="NOT_FOUND") == 1
+    assert plain.metric("call_duration_seconds_count") == 8
+    assert plain.metric("call_duration_seconds_bucket", le="+Inf") == 8
+    assert plain.metric("attempts_started_total") == plain.metric("attempts_ended_total") == 8
+    text = plain.get("/metrics")[1]
+    names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert len(names) == text.count("# TYPE"), "each metric is described once"
+    for (name, _) in plain.metrics():
+        assert name in names or name.rsplit("_", 1)[0] in names, name
+
+
+def test_methods_with_strange_names(plain):
+    """Quotes, backslashes and bytes that are no UTF-8 break neither page."""
+    client = Client(plain)
+    for i, path in enumerate(('/a"b\\c/d', "/ä/€", "/" + "x" * 3000)):
+        client.call_failed = client.start(path, end=True)
+        client.until_end(client.call_failed)
+        wait_for("it has ended", lambda: plain.metric("calls_ended_total") == i + 1)
+    plain.metrics()
+    plain.json("/clusters")
+    assert len(plain.log_lines(3)) == 3
+
+
+def test_many_methods_do_not_grow_the_page_for_ever(plain):
+    client = Client(plain)
+    for i in range(0, 1500, 50):
+        streams = [client.start(f"/t.Many/M{k}", end=True) for k in range(i, i + 50)]
+        client.until_end(*streams)
+    wait_for("all have ended", lambda: plain.metric("calls_ended_total") == 1500)
+    assert plain.metric("calls_total") == 1500
+    assert len({dict(labels).get("method") for name, labels in plain.metrics() if name == "fusegate_calls_total"}) <= 1100
+
+
+def test_health_and_unknown_paths(plain):
+    assert plain.get("/healthz")[0] == 200 and plain.get("/readyz")[0] == 200
+    assert plain.get("/nothing")[0] == 404
+
+
+@pytest.mark.parametrize("text", ["POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "nonsense\r\n\r\n",
+                                  "GET /metrics HTTP/1.1\r\n" + "x: y\r\n" * 20000 + "\r\n"], ids=("post", "nonsense", "large"))
+def test_admin_survives_bad_requests(plain, text):
+    host, port = plain.admin.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT) as sock:
+        try:
+            sock.sendall(text.encode())
+            answer = sock.recv(1000)
+        except ConnectionError:
+            answer = b""
+    assert not answer or answer.split()[1][:1] == b"4", answer
+    assert plain.get("/healthz")[0] == 200
+
+
+# ---- the access log ----
+
+def test_log_line_has_the_outcome(plain, echo, backend):
+    echo.unary(b"12345", timeout=TIMEOUT)
+    code_of(lambda: echo.unary(b"", metadata=[("do-code", "INTERNAL")], timeout=TIMEOUT))
+    first, second = plain.log_lines(2)
+    assert first["method"] == "/t.Echo/Unary" and first["cluster"] == "c" and first["endpoint"] == backend.address
+    assert (first["code"], first["source"], first["class"]) == ("OK", "upstream_trailers", "success")
+    assert (first["phase"], first["http_status"], first["attempt"]) == ("done", 200, 1)
+    assert (first["bytes_up"], first["bytes_down"], first["messages_up"], first["messages_down"]) == (10, 10, 1, 1)
+    assert 0 <= first["headers_ms"] <= first["first_message_ms"] <= first["duration_ms"] < 1000 * TIMEOUT
+    assert (second["code"], second["class"]) == ("INTERNAL", "failure")
+
+
+def test_log_says_who_ended_a_call(plain, echo, backend):
+    call = echo.unary.future(b"", metadata=[("do-hang", "1")], timeout=TIMEOUT)
+    backend.wait_seen()
+    call.cancel()
+    line = plain.log_lines(1)[0]
+    assert (line["code"], line["source"], line["class"]) == ("CANCELLED", "client_cancel", "ignored")
+    code_of(lambda: echo.unary(b"", metadata=[("do-hang", "1")], timeout=0.1 * SCALE))
+    line = plain.log_lines(2)[1]
+    assert line["code"] in ("DEADLINE_EXCEEDED", "CANCELLED"), "the client's own timer may be first"
+
+
+def test_log_says_what_a_call_waited_for(plain):
+    client, stream = download(plain)
+    client.send(window_update(0, 1 << 30))
+    blocked(plain, "stream_window")
+    wait_for("a long wait", lambda: blocked(plain, "stream_window")["wait"]["age_ms"] > 150)
+    client.send(window_update(stream, 1 << 30))
+    client.until_end(stream)
+    line = plain.log_lines(1)[0]
+    assert line["stalls_ms"]["stream_window"] >= 150 and line["code"] == "OK"
+
+
+def test_sighup_opens_the_log_anew(plain, echo):
+    echo.unary(b"", timeout=TIMEOUT)
+    plain.log_lines(1)
+    os.rename(plain.log, plain.log + ".1")
+    plain.process.send_signal(signal.SIGHUP)
+    wait_for("the new file", lambda: os.path.exists(plain.log))
+    echo.unary(b"", timeout=TIMEOUT)
+    assert len(plain.log_lines(1)) == 1
