@@ -288,5 +288,6 @@ void fg_h2_write_headers(struct fg_h2_conn *conn, uint32_t stream_id, struct fg_
     uint8_t flags = (uint8_t)(FG_H2_FLAG_END_HEADERS | (end ? FG_H2_FLAG_END_STREAM : 0));
     fg_h2_frame_write(at, (struct fg_h2_frame){(uint32_t)len, stream_id, FG_H2_HEADERS, flags});
     fg_outq_commit(&conn->out, FG_H2_FRAME_HEADER_BYTES + len);
+    conn->sent_since_ping = true;
     fg_h2_tell_output(conn);
 }

@@ -37,10 +37,15 @@ static enum fg_h2_fault count_answer(struct fg_h2_conn *conn)
 /* A burst of ten seconds' worth: keepalive and bandwidth probes of real clients come in small groups. */
 #define PING_BURST_S 10
 
+/* gRPC clients measure the bandwidth with a PING for what they receive, once a round trip: a PING that follows HEADERS
+ * or DATA of ours is free, as in gRPC's servers (gRFC A8). */
 enum fg_h2_fault fg_h2_guard_ping(struct fg_h2_conn *conn)
 {
     uint32_t rate = conn->options->ping_rate;
-    if (!admit(&conn->pings_tat_ns, fg_h2_now(conn), 1, rate, rate * PING_BURST_S))
+    bool follows = conn->sent_since_ping;
+
+    conn->sent_since_ping = false;
+    if (!follows && !admit(&conn->pings_tat_ns, fg_h2_now(conn), 1, rate, rate * PING_BURST_S))
         return FG_H2_FAULT_PING_FLOOD;
     return count_answer(conn);
 }

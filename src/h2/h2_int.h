@@ -120,6 +120,7 @@ struct fg_h2_conn {
     uint64_t resets_tat_ns, pings_tat_ns, settings_tat_ns, errors_tat_ns;
     uint32_t streams_seen, resets_seen, streams_this_turn, control_queued, resets_by_us;
     uint16_t empty_data_run;
+    bool sent_since_ping; /* HEADERS or DATA went out after the peer's last PING */
 
     /* timers */
     uint64_t created_ns, last_recv_ns, settings_sent_ns, ping_sent_ns, idle_since_ns, drain_since_ns;

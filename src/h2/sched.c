@@ -112,6 +112,7 @@ static size_t send_frame(struct fg_h2_stream *stream)
     stream->send_window -= (int32_t)len;
     conn->send_window -= (int32_t)len;
     stream->deficit -= (int32_t)len;
+    conn->sent_since_ping = true;
     return len;
 }
 
