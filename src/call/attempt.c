@@ -66,6 +66,24 @@ static bool too_many_refused(struct choice *choice)
     return refused > FG_MAX(allowed, (size_t)1);
 }
 
+/* The endpoint that would have been taken has refused the call: its circuits count that. */
+static void count_refusal(struct fg_call *call, uint64_t now_ns)
+{
+    const struct fg_config_breaker *config = breaker_config(call);
+    struct fg_endpoint *endpoint = fg_cluster_pick(call->cluster, admits_all, NULL);
+    struct fg_breaker *both[] = {endpoint->breaker, method_breaker(call, endpoint)};
+
+    for (size_t i = 0; i < FG_ARRAY_LEN(both); i++) {
+        uint32_t ticket = 0;
+        if (fg_breaker_admits(both[i], config, now_ns))
+            continue;
+        if (fg_breaker_ask(both[i], config, now_ns, &ticket) !=
+            FG_BREAKER_REFUSE) /* it has changed its mind just now */
+            fg_breaker_report(both[i], config, FG_CLASS_IGNORED, ticket, now_ns);
+    }
+    FG_COUNT(call->env->stats, breaker_refusals);
+}
+
 static struct fg_endpoint *choose(struct fg_attempt *attempt)
 {
     struct fg_call *call = attempt->call;
@@ -531,7 +549,7 @@ void fg_attempt_start(struct fg_call *call)
     attempt->endpoint = choose(attempt);
     if (!attempt->endpoint) {
         struct fg_reply reply = breaker_reply(call);
-        FG_COUNT(call->env->stats, breaker_refusals);
+        count_refusal(call, call->env->loop->now_ns);
         fg_call_fail(call, &reply);
         return;
     }

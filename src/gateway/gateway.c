@@ -129,7 +129,7 @@ int fg_gateway_start(struct fg_gateway *gateway, char *error, size_t error_len)
             fg_gateway_join(gateway);
             return -1;
         }
-        gateway->started = i + 1;
+        __atomic_store_n(&gateway->started, i + 1, __ATOMIC_RELEASE); /* the admin thread may ask already */
     }
     gateway->started_ns = fg_clock_now_ns();
     __atomic_store_n(&gateway->ready, true, __ATOMIC_RELEASE);
@@ -167,7 +167,7 @@ void fg_gateway_join(struct fg_gateway *gateway)
 {
     for (unsigned i = 0; i < gateway->started; i++)
         pthread_join(gateway->workers[i].thread, NULL);
-    gateway->started = 0;
+    __atomic_store_n(&gateway->started, 0, __ATOMIC_RELEASE);
 }
 
 void fg_gateway_cleanup(struct fg_gateway *gateway)
@@ -295,12 +295,13 @@ static void run_question(struct fg_mail *mail)
 static struct question *question_new(struct fg_gateway *gateway, const void *context, size_t context_len)
 {
     struct question *question = fg_alloc_zero(sizeof *question);
+    unsigned workers = __atomic_load_n(&gateway->started, __ATOMIC_ACQUIRE);
     pthread_condattr_t monotonic;
 
-    question->workers = question->missing = gateway->started;
-    question->refs = gateway->started + 1;
-    question->texts = fg_alloc_zero(gateway->started * sizeof *question->texts);
-    question->lens = fg_alloc_zero(gateway->started * sizeof *question->lens);
+    question->workers = question->missing = workers;
+    question->refs = workers + 1;
+    question->texts = fg_alloc_zero(workers * sizeof *question->texts);
+    question->lens = fg_alloc_zero(workers * sizeof *question->lens);
     question->context = fg_alloc(context_len);
     if (context_len > 0)
         memcpy(question->context, context, context_len);
@@ -320,7 +321,7 @@ bool fg_gateway_ask(struct fg_gateway *gateway, void (*fill)(struct fg_worker *w
     bool first = true;
 
     question->fill = fill;
-    for (unsigned i = 0; i < gateway->started; i++) {
+    for (unsigned i = 0; i < question->workers; i++) {
         struct question_mail *message = fg_alloc(sizeof *message);
         *message = (struct question_mail){{.run = run_question}, question, &gateway->workers[i]};
         fg_mailbox_post(&gateway->workers[i].loop, &message->mail);

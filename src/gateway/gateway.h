@@ -12,7 +12,7 @@ struct fg_gateway {
     struct fg_access_log *access_log; /* NULL: off */
     struct fg_worker *workers;
     unsigned workers_len;                 /* initialised */
-    unsigned started;                     /* threads running or ended, not joined */
+    unsigned started;                     /* threads running or ended, not joined; atomic */
     struct fg_tls_context **listener_tls; /* by listener; NULL entries: plain */
     struct fg_tls_context **cluster_tls;  /* by cluster */
     struct fg_tls_context **retired;      /* replaced by a refresh; a worker may still hold the pointer */

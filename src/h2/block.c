@@ -16,7 +16,7 @@ static enum fg_h2_fault unwrap(const struct fg_h2_conn *conn, const uint8_t *pay
 
     if (conn->frame.flags & FG_H2_FLAG_PADDED) {
         if (len < 1)
-            return FG_H2_FAULT_FRAME_LENGTH;
+            return FG_H2_FAULT_PAD_LENGTH;
         pad = *payload++;
         len--;
     }

@@ -118,7 +118,7 @@ void fg_h2_conn_fail(struct fg_h2_conn *conn, enum fg_h2_fault fault)
         return;
     conn->failed = true;
     conn->fault = fault;
-    conn->options->fault_counts[fault]++;
+    fg_stat_add(&conn->options->fault_counts[fault], 1); /* the admin thread reads them */
     write_goaway(conn, conn->last_peer_id, info->code, info->reason);
     close_all(conn, &(struct fg_h2_close){FG_H2_CLOSED_CONNECTION, info->code, info->reason});
 }

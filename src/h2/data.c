@@ -53,7 +53,7 @@ enum fg_h2_fault fg_h2_data_begin(struct fg_h2_conn *conn)
     conn->pad_left = 0;
     conn->data_stream = NULL;
     if (conn->frame.flags & FG_H2_FLAG_PADDED && conn->frame.len == 0)
-        return FG_H2_FAULT_FRAME_LENGTH;
+        return FG_H2_FAULT_PAD_LENGTH;
     if (conn->recv_window < (int32_t)conn->frame.len)
         return FG_H2_FAULT_CONNECTION_WINDOW;
     conn->recv_window -= (int32_t)conn->frame.len;

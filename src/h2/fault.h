@@ -15,6 +15,7 @@
     X(FRAME_LENGTH, CONNECTION, FRAME_SIZE_ERROR, 0, "a frame has the wrong length for its type")                      \
     X(PRIORITY_LENGTH, STREAM, FRAME_SIZE_ERROR, 5, "a PRIORITY frame is not 5 bytes long")                            \
     X(FRAME_STREAM_ID, CONNECTION, PROTOCOL_ERROR, 0, "a frame is on a stream id that its type does not allow")        \
+    X(PAD_LENGTH, CONNECTION, FRAME_SIZE_ERROR, 0, "a padded frame has no room for its pad length")                    \
     X(PADDING, CONNECTION, PROTOCOL_ERROR, 0, "the padding is longer than the frame")                                  \
     X(IDLE_STREAM, CONNECTION, PROTOCOL_ERROR, 0, "a frame is on an idle stream")                                      \
     X(STREAM_ID_ORDER, CONNECTION, PROTOCOL_ERROR, 0, "a new stream id is not higher than the ones before")            \

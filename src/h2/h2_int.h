@@ -4,6 +4,7 @@
 
 #include "base/idmap.h"
 #include "base/list.h"
+#include "base/stats.h"
 #include "base/time.h"
 #include "h2/h2.h"
 #include "h2/hpack.h"

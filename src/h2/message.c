@@ -87,7 +87,8 @@ static enum fg_h2_fault check_field(const struct fg_header *field, int64_t *cont
             return FG_H2_FAULT_CONNECTION_HEADER;
         break;
     case FG_TOKEN_CONTENT_LENGTH:
-        if (!parse_length(field->value, &length) || (*content_length >= 0 && *content_length != length))
+        if (!parse_length(field->value, &length) ||
+            *content_length >= 0) /* also equal ones: libnghttp2 does the same */
             return FG_H2_FAULT_CONTENT_LENGTH;
         *content_length = length;
         break;
@@ -201,5 +202,6 @@ enum fg_h2_fault fg_h2_check_trailers(const struct fg_headers *headers)
     for (int i = FG_TOKEN_AUTHORITY; i <= FG_TOKEN_LAST_PSEUDO; i++)
         if (pseudo[i])
             return FG_H2_FAULT_PSEUDO_HEADER;
-    return FG_H2_FAULT_NONE;
+    /* Framing has no place behind the content (RFC 9110 section 6.5.1); an HTTP/1 peer might act on it. */
+    return content_length >= 0 ? FG_H2_FAULT_CONTENT_LENGTH : FG_H2_FAULT_NONE;
 }

@@ -93,7 +93,7 @@ static size_t take_preface(struct fg_h2_conn *conn, const uint8_t *data, size_t 
 {
     size_t n = FG_MIN(len, (size_t)(FG_H2_PREFACE_BYTES - conn->head_len));
 
-    if (memcmp(data, FG_H2_PREFACE + conn->head_len, n) != 0) {
+    if (memcmp(data, &FG_H2_PREFACE[conn->head_len], n) != 0) {
         fg_h2_conn_fail(conn, FG_H2_FAULT_BAD_PREFACE);
         return len;
     }

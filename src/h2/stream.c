@@ -230,7 +230,7 @@ void fg_h2_stream_fault(struct fg_h2_conn *conn, uint32_t stream_id, enum fg_h2_
     struct fg_h2_stream *stream = fg_idmap_get(&conn->by_id, stream_id);
     enum fg_h2_fault flood = fg_h2_guard_error(conn, info->weight);
 
-    conn->options->fault_counts[fault]++;
+    fg_stat_add(&conn->options->fault_counts[fault], 1); /* the admin thread reads them */
     write_rst(conn, stream_id, info->code);
     if (stream)
         fg_h2_stream_close(stream, &(struct fg_h2_close){FG_H2_CLOSED_FAULT, info->code, info->reason});

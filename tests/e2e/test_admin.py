@@ -67,7 +67,7 @@ def test_d1_endpoint_that_does_not_answer(plain, backend):
     call = Echo(plain.channel()).unary.future(b"", metadata=[("do-hang", "1")], timeout=TIMEOUT)
     backend.wait_seen()
     seen = blocked(plain, "peer_headers")
-    assert seen["endpoint"] == backend.address and 0 < seen["deadline_in_ms"] <= TIMEOUT * 1000
+    assert seen["endpoint"] == backend.address and 0 < seen["deadline_in_ms"] <= TIMEOUT * 1100  # grpcio rounds up
     call.cancel()
 
 
@@ -154,8 +154,7 @@ def test_methods_with_strange_names(plain):
     """Quotes, backslashes and bytes that are no UTF-8 break neither page."""
     client = Client(plain)
     for i, path in enumerate(('/a"b\\c/d', "/ä/€", "/" + "x" * 3000)):
-        client.call_failed = client.start(path, end=True)
-        client.until_end(client.call_failed)
+        client.until_end(client.start(path, end=True))
         wait_for("it has ended", lambda: plain.metric("calls_ended_total") == i + 1)
     plain.metrics()
     plain.json("/clusters")
@@ -169,7 +168,8 @@ def test_many_methods_do_not_grow_the_page_for_ever(plain):
         client.until_end(*streams)
     wait_for("all have ended", lambda: plain.metric("calls_ended_total") == 1500)
     assert plain.metric("calls_total") == 1500
-    assert len({dict(labels).get("method") for name, labels in plain.metrics() if name == "fusegate_calls_total"}) <= 1100
+    methods = {dict(labels).get("method") for name, labels in plain.metrics() if name == "fusegate_calls_total"}
+    assert len(methods) <= 1100
 
 
 def test_health_and_unknown_paths(plain):
@@ -177,9 +177,16 @@ def test_health_and_unknown_paths(plain):
     assert plain.get("/nothing")[0] == 404
 
 
-@pytest.mark.parametrize("text", ["POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "nonsense\r\n\r\n",
-                                  "GET /metrics HTTP/1.1\r\n" + "x: y\r\n" * 20000 + "\r\n"], ids=("post", "nonsense", "large"))
-def test_admin_survives_bad_requests(plain, text):
+BAD_REQUESTS = {
+    "wrong method": "POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n",
+    "no request": "nonsense\r\n\r\n",
+    "too large": "GET /metrics HTTP/1.1\r\n" + "x: y\r\n" * 20000 + "\r\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD_REQUESTS)
+def test_admin_survives_bad_requests(plain, name):
+    text = BAD_REQUESTS[name]
     host, port = plain.admin.rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=TIMEOUT) as sock:
         try:

@@ -73,7 +73,8 @@ def attack(gate, cause, *pairs):
     with Bystander(gate):
         client = Client(gate, *pairs)
         yield client
-    assert gate.faults(cause) == 1, {key: value for key, value in gate.metrics().items() if "faults" in key[0] and value}
+    found = {key[1]: value for key, value in gate.metrics().items() if "faults" in key[0] and value}
+    assert gate.faults(cause) == 1, found
 
 
 def repeat(client, limit, send, batch=20):
@@ -88,10 +89,14 @@ def repeat(client, limit, send, batch=20):
     raise AssertionError(f"no GOAWAY after {limit}: {client.seen[-5:]}")
 
 
+def open_and_reset(client):
+    return lambda i: (client.headers(1 + 2 * i, request(HOLD), end=True), rst(1 + 2 * i))
+
+
 def test_rapid_reset(gate):
     """CVE-2023-44487: streams that are opened and reset at once."""
     with attack(gate, "reset_ratio") as client:
-        count, got = repeat(client, 1000, lambda i: (client.headers(1 + 2 * i, request(HOLD), end=True), rst(1 + 2 * i)))
+        count, got = repeat(client, 1000, open_and_reset(client))
         assert got.code == ENHANCE_YOUR_CALM
         assert 480 < count < 560, "the share counts from 500 streams on"
 
@@ -102,7 +107,7 @@ listeners: [{address: $listen, guard: {reset_ratio: 100%, reset_burst: 100, rese
 clusters: {c: {endpoints: [$service]}}
 """, service=scripted(backend).address)
     with attack(gate, "reset_flood") as client:
-        count, got = repeat(client, 500, lambda i: (client.headers(1 + 2 * i, request(HOLD), end=True), rst(1 + 2 * i)))
+        count, got = repeat(client, 500, open_and_reset(client))
         assert got.code == ENHANCE_YOUR_CALM
         assert 90 < count < 200
 
@@ -178,7 +183,7 @@ def test_empty_data_flood(gate, empty):
 
 
 def test_hpack_bomb(gate):
-    """A 4 KB field in the table, named thousands of times by one byte each: the list's limit holds, the memory stays."""
+    """A 4 KB field in the table, named thousands of times by one byte each: the list's limit holds."""
     def resident():
         with open(f"/proc/{gate.process.pid}/statm") as file:
             return int(file.read().split()[1]) * 4096

@@ -1,5 +1,5 @@
-"""What breaks HTTP/2 or gRPC is answered on its own scope: the message, the stream, or the connection (RFC 9113 sections
-5.4 and 8.1.1). Nothing malformed reaches a backend, everything else goes on."""
+"""What breaks HTTP/2 or gRPC is answered on its own scope: the message, the stream, or the connection (RFC 9113
+sections 5.4 and 8.1.1). Nothing malformed reaches a backend, everything else goes on."""
 import struct
 
 import pytest
@@ -148,7 +148,7 @@ def test_headers_on_a_stream_that_was_closed(plain):
     assert client.until_goaway().code in (STREAM_CLOSED, PROTOCOL_ERROR)
 
 
-@pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+@pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
                                    b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", b"\0" * 100, b"S" * 100])
 def test_bad_preface(plain, first):
     client = Client(plain, preface=b"")

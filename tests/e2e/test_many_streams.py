@@ -3,7 +3,8 @@ import collections
 import threading
 
 from gateway import SCALE, wait_for
-from wire import DATA, END_HEADERS, END_STREAM, HEADERS, MAX_STREAMS, Client, frame, message, request, settings, window_update
+from wire import (DATA, END_HEADERS, END_STREAM, HEADERS, MAX_STREAMS, Client, frame, message, request, settings,
+                  window_update)
 
 STREAMS = 10_000
 PATIENCE = 60 * SCALE

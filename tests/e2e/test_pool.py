@@ -249,8 +249,8 @@ clusters: {c: {endpoints: ["$service"], breaker: {enabled: false}}}
 
 
 def test_goaway_under_load_loses_only_what_the_endpoint_refused(gateway, scripted):
-    """Each connection takes 20 requests, says GOAWAY with the last of them and answers those. A request that crosses the
-    GOAWAY is refused by it: that one fails with UPSTREAM_REFUSED (safe to retry); all others succeed."""
+    """Each connection takes 20 requests, says GOAWAY with the last of them and answers those. A request that crosses
+    the GOAWAY is refused by it: that one fails with UPSTREAM_REFUSED (safe to retry); all others succeed."""
     def script(wire, _):
         wire.send(settings())
         stream = taken = 0

@@ -102,7 +102,7 @@ def test_endpoint_that_lowers_its_window_below_what_was_sent(gateway, scripted):
 
 
 def test_endpoint_that_lowers_its_stream_limit_late(gateway, scripted):
-    """100 at first, then 2: from then on at most two streams of a connection are open; the others go elsewhere or wait."""
+    """100 at first, then 2: from then on a connection has at most two open streams, others go elsewhere or wait."""
     limit_known = threading.Event()
     most = {}
 
@@ -209,8 +209,9 @@ def test_client_whose_window_grows_by_settings(plain):
     assert client.until_end(stream)[stream][1][5:] == b"later"
 
 
-@pytest.mark.parametrize("pair, code", [((INITIAL_WINDOW, 1 << 31), FLOW_CONTROL_ERROR), ((MAX_FRAME, 100), PROTOCOL_ERROR),
-                                        ((MAX_FRAME, 1 << 24), PROTOCOL_ERROR), ((2, 2), PROTOCOL_ERROR)])
+@pytest.mark.parametrize("pair, code", [((INITIAL_WINDOW, 1 << 31), FLOW_CONTROL_ERROR),
+                                        ((MAX_FRAME, 100), PROTOCOL_ERROR), ((MAX_FRAME, 1 << 24), PROTOCOL_ERROR),
+                                        ((2, 2), PROTOCOL_ERROR)])
 def test_client_with_settings_out_of_range(plain, pair, code):
     client = Client(plain, pair)
     assert client.until_goaway().code == code
