@@ -8,8 +8,8 @@
 #define READ_BYTES     (256u << 10) /* from one connection in one turn, so that others have theirs */
 #define BACKLOG_BYTES  (1u << 20)
 #define IOV_MAX_LEN    64
-#define CLOSE_GRACE_NS FG_S         /* for the last words to a peer that does not read */
-#define STALL_NS       (10 * FG_MS) /* longer than a round trip in a data centre, shorter than anybody's patience */
+#define CLOSE_GRACE_NS (500 * FG_MS) /* for our last words to arrive, or for a peer that does not read to start */
+#define STALL_NS       (10 * FG_MS)  /* longer than a round trip in a data centre, shorter than anybody's patience */
 
 /* ---- streams: the vtable over the HTTP/2 engine ---- */
 
@@ -193,7 +193,8 @@ static void destroy(struct fg_conn *conn, const char *why)
     fg_timer_cancel(&side->loop->timers, &conn->timer);
     fg_list_remove(&conn->flush.node);
     fg_list_remove(&conn->node);
-    conn->pipe.ops->shutdown(&conn->pipe);
+    if (!conn->half_closed)
+        conn->pipe.ops->shutdown(&conn->pipe);
     side->events->on_closed(conn, why);
     if (has_engine)
         fg_h2_conn_cleanup(&conn->h2);
@@ -283,6 +284,16 @@ static const char *broken_reason(const struct fg_conn *conn)
     return conn->pipe.error[0] ? conn->pipe.error : "the connection broke";
 }
 
+/* Everything is said. To close now, with bytes of the peer unread, would send a TCP reset, which may overtake our last
+ * words (RFC 9113 section 5.4.1): what still comes is read and thrown away until the peer closes, or for a moment. */
+static void half_close(struct fg_conn *conn)
+{
+    conn->half_closed = true;
+    conn->pipe.ops->shutdown(&conn->pipe);
+    fg_watch_set_interest(conn->side->loop, &conn->watch, fg_pipe_interest(&conn->pipe, FG_READABLE));
+    arm_timer(conn);
+}
+
 static void flush(struct fg_conn *conn)
 {
     bool progress = false;
@@ -301,12 +312,12 @@ static void flush(struct fg_conn *conn)
         return;
     }
     if (fg_h2_conn_is_done(&conn->h2) || conn->why) {
-        if (written > 0) {
-            destroy(conn, closing_reason(conn));
-            return;
-        }
         if (conn->closing_ns == 0)
             conn->closing_ns = conn->side->loop->now_ns;
+        if (written > 0) {
+            half_close(conn);
+            return;
+        }
     }
     if (conn->h2.blocked || written == 0)
         fg_h2_conn_set_blocked(&conn->h2, written == 0, progress);
@@ -318,13 +329,27 @@ static void on_turn_end(struct fg_turn_task *task)
 {
     struct fg_conn *conn = FG_CONTAINER_OF(task, struct fg_conn, flush);
 
-    if (conn->state == FG_CONN_OPEN)
+    if (conn->state == FG_CONN_OPEN && !conn->half_closed)
         flush(conn);
-    else if (conn->why)
+    else if (conn->why && conn->state != FG_CONN_OPEN)
         destroy(conn, conn->why);
 }
 
 /* ---- reading ---- */
+
+static void discard_some(struct fg_conn *conn)
+{
+    struct fg_chunk *chunk;
+    size_t room;
+    uint8_t *at = fg_mem_read_room(&conn->side->loop->mem, &chunk, &room);
+    ssize_t n;
+
+    do
+        n = conn->pipe.ops->read(&conn->pipe, at, room);
+    while (n > 0);
+    if (n != FG_PIPE_AGAIN)
+        destroy(conn, closing_reason(conn));
+}
 
 static void read_some(struct fg_conn *conn)
 {
@@ -426,7 +451,9 @@ static void on_ready(struct fg_watch *watch, unsigned ready)
             fg_loop_at_turn_end(conn->side->loop, &conn->flush);
         /* TLS may have to read to write, so that any readiness may bring bytes. */
         bool may_bring = (ready & (FG_READABLE | FG_HANGUP)) || conn->pipe.tls;
-        if (may_bring && (!conn->read_paused || (ready & FG_HANGUP)))
+        if (conn->half_closed)
+            discard_some(conn);
+        else if (may_bring && (!conn->read_paused || (ready & FG_HANGUP)))
             read_some(conn);
     }
 }

@@ -55,7 +55,8 @@ struct fg_conn {
     uint64_t closing_ns; /* since when it is done but for bytes that the peer does not take; 0: it is not */
     uint8_t state;       /* enum fg_conn_state; changed by set_state() in conn.c only */
     bool read_paused;
-    const char *why; /* it is being closed; static or in pipe.error */
+    bool half_closed; /* we have said everything and wait for the peer to close */
+    const char *why;  /* it is being closed; static or in pipe.error */
 };
 
 /* STATS and EVENTS are borrowed. LIMITS are copied; their pointers (handler, clock, memory, counters) are filled in

@@ -3,7 +3,7 @@ import pytest
 
 from backends import Echo, error_of
 from details import decode_status
-from gateway import TIMEOUT
+from gateway import TIMEOUT, wait_for
 from scripted import requests
 from wire import (ANSWER, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PUSH_PROMISE, Client, frame, goaway,
                   message, settings, window_update)
@@ -120,7 +120,8 @@ def test_fault_on_the_connection(call_bad, name):
     code, reason, _, gate = call_bad(answer)
     assert code in ("INTERNAL", "UNAVAILABLE")
     assert reason in ("UPSTREAM_PROTOCOL_ERROR", "UPSTREAM_CONNECTION_LOST")
-    assert told and told[0] != 0, "the endpoint is told why"
+    wait_for("the endpoint is told why", lambda: told)
+    assert told[0] != 0
     assert gate.metric("upstream_connections_opened_total") == 2
 
 
