@@ -44,8 +44,11 @@ def code_of(call):
 class Table:
     """One kitchen and one client of it."""
 
+    kitchens = []  # all that were started
+
     def __init__(self, binary, *arguments):
         self.process, self.address = start_kitchen(binary, "north", *arguments)
+        Table.kitchens.append(self.process)
         self.channel = grpc.insecure_channel(self.address, options=OPTIONS)
         self.api = Restaurant(self.channel)
 
@@ -54,13 +57,20 @@ class Table:
         expect(self.process.stop(), 0, "exit status")
 
     def stats(self):
-        return self.api.faults.GetStats(order_pb2.GetStatsRequest(), timeout=TIMEOUT)
+        """Asks again when the connection is just going: that is what some faults do to it."""
+        end = time.monotonic() + TIMEOUT
+        while True:
+            try:
+                return self.api.faults.GetStats(order_pb2.GetStatsRequest(), timeout=TIMEOUT, wait_for_ready=True)
+            except grpc.RpcError as error:
+                if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:
+                    raise
 
     def handled(self, method):
         return next(m.handled for m in self.stats().methods if m.method.endswith("/" + method))
 
     def fault(self, kind, value=0):
-        self.api.faults.SetFault(order_pb2.SetFaultRequest(kind=kind, value=value), timeout=TIMEOUT)
+        self.api.faults.SetFault(order_pb2.SetFaultRequest(kind=kind, value=value), timeout=TIMEOUT, wait_for_ready=True)
 
 
 def unary_calls(table):
@@ -355,4 +365,9 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        for kitchen in Table.kitchens:  # whatever went wrong: nothing may hold the caller's pipe
+            if kitchen.process.poll() is None:
+                kitchen.process.kill()
