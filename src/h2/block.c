@@ -118,6 +118,9 @@ static enum fg_h2_fault check_message(struct fg_h2_stream *stream, struct fg_hea
     } else {
         fault = fg_h2_check_response(headers, &status, &stream->content_length);
         stream->no_content = stream->is_head || status == 204 || status == 304;
+        /* RFC 9110 section 8.6: not in 1xx; in 204 only the useless 0 is let pass. */
+        if (!fault && ((status < 200 && stream->content_length >= 0) || (status == 204 && stream->content_length > 0)))
+            fault = FG_H2_FAULT_CONTENT_LENGTH;
         if (!fault && status < 200) {
             *flags |= FG_H2_INFORMATIONAL;
             stream->content_length = -1;

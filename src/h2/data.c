@@ -82,7 +82,9 @@ static enum fg_h2_fault deliver(struct fg_h2_conn *conn, struct fg_buf buf, bool
     bool wrong = stream->content_length >= 0 && (stream->content_received > stream->content_length ||
                                                  (end && stream->content_received != stream->content_length));
     stream->recv_pending += (uint32_t)buf.len;
-    if (wrong && !stream->is_head)
+    if (stream->no_content) /* HEAD, 204, 304: its content-length is of another response */
+        wrong = stream->content_received > 0;
+    if (wrong)
         return FG_H2_FAULT_CONTENT_LENGTH;
     if (end)
         fg_h2_stream_end_received(stream);

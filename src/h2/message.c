@@ -98,7 +98,8 @@ static enum fg_h2_fault check_field(const struct fg_header *field, int64_t *cont
     return value_ok(field->value) ? FG_H2_FAULT_NONE : FG_H2_FAULT_MALFORMED;
 }
 
-/* Checks every field and collects the pseudo-headers by token; all of them come first, each once. */
+/* Checks every field and collects the pseudo-headers by token; all of them come first, each once. HOST is NULL where
+ * the field means nothing: in responses and trailers. */
 static enum fg_h2_fault scan(const struct fg_headers *headers, const struct fg_header *pseudo[FG_TOKEN_LAST_PSEUDO + 1],
                              const struct fg_header **host, int64_t *content_length)
 {
@@ -119,7 +120,7 @@ static enum fg_h2_fault scan(const struct fg_headers *headers, const struct fg_h
         enum fg_h2_fault fault = check_field(field, content_length);
         if (fault)
             return fault;
-        if (field->token == FG_TOKEN_HOST) {
+        if (host && field->token == FG_TOKEN_HOST) {
             if (*host)
                 return FG_H2_FAULT_HOST_MISMATCH;
             *host = field;
@@ -170,8 +171,8 @@ enum fg_h2_fault fg_h2_check_request(const struct fg_headers *headers, int64_t *
 
 enum fg_h2_fault fg_h2_check_response(const struct fg_headers *headers, unsigned *status, int64_t *content_length)
 {
-    const struct fg_header *pseudo[FG_TOKEN_LAST_PSEUDO + 1] = {0}, *host = NULL;
-    enum fg_h2_fault fault = scan(headers, pseudo, &host, content_length);
+    const struct fg_header *pseudo[FG_TOKEN_LAST_PSEUDO + 1] = {0};
+    enum fg_h2_fault fault = scan(headers, pseudo, NULL, content_length);
     const struct fg_header *field = pseudo[FG_TOKEN_STATUS];
 
     if (fault)
@@ -193,9 +194,9 @@ enum fg_h2_fault fg_h2_check_response(const struct fg_headers *headers, unsigned
 
 enum fg_h2_fault fg_h2_check_trailers(const struct fg_headers *headers)
 {
-    const struct fg_header *pseudo[FG_TOKEN_LAST_PSEUDO + 1] = {0}, *host = NULL;
+    const struct fg_header *pseudo[FG_TOKEN_LAST_PSEUDO + 1] = {0};
     int64_t content_length;
-    enum fg_h2_fault fault = scan(headers, pseudo, &host, &content_length);
+    enum fg_h2_fault fault = scan(headers, pseudo, NULL, &content_length);
 
     if (fault)
         return fault;
