@@ -110,7 +110,7 @@ static enum fg_h2_fault check_message(struct fg_h2_stream *stream, struct fg_hea
         *flags |= FG_H2_TRAILERS;
         if (!(*flags & FG_H2_END_STREAM))
             return FG_H2_FAULT_TRAILERS_OPEN;
-        fault = fg_h2_check_trailers(headers);
+        fault = fg_h2_check_trailers(headers, fg_h2_is_server(stream->conn));
         return fault ? fault : check_end(stream, true);
     }
     if (fg_h2_is_server(stream->conn)) {

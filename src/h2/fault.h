@@ -30,6 +30,7 @@
     X(CONNECTION_HEADER, STREAM, PROTOCOL_ERROR, 2, "a connection-specific header field is not allowed in HTTP/2")     \
     X(HOST_MISMATCH, STREAM, PROTOCOL_ERROR, 2, "host and :authority differ")                                          \
     X(CONTENT_LENGTH, STREAM, PROTOCOL_ERROR, 2, "content-length is malformed or not the length of the content")       \
+    X(TRAILER_FIELD, STREAM, PROTOCOL_ERROR, 2, "a framing or routing field in the trailers")                          \
     X(TRAILERS_OPEN, STREAM, PROTOCOL_ERROR, 2, "a second header block does not end the stream")                       \
     X(DATA_BEFORE_HEADERS, STREAM, PROTOCOL_ERROR, 2, "DATA before the response headers")                              \
     X(SELF_DEPENDENCY, STREAM, PROTOCOL_ERROR, 5, "a stream depends on itself")                                        \

@@ -165,7 +165,7 @@ void fg_h2_write_block(struct fg_h2_conn *conn, uint32_t stream_id, const uint8_
 /* message.c: RFC 9113 section 8 */
 enum fg_h2_fault fg_h2_check_request(const struct fg_headers *headers, int64_t *content_length);
 enum fg_h2_fault fg_h2_check_response(const struct fg_headers *headers, unsigned *status, int64_t *content_length);
-enum fg_h2_fault fg_h2_check_trailers(const struct fg_headers *headers);
+enum fg_h2_fault fg_h2_check_trailers(const struct fg_headers *headers, bool is_request);
 
 /* stream.c (and below) */
 bool fg_h2_is_idle(const struct fg_h2_conn *conn, uint32_t id); /* never opened */

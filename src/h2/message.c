@@ -99,7 +99,7 @@ static enum fg_h2_fault check_field(const struct fg_header *field, int64_t *cont
 }
 
 /* Checks every field and collects the pseudo-headers by token; all of them come first, each once. HOST is NULL where
- * the field means nothing: in responses and trailers. */
+ * the field means nothing: in responses and their trailers. */
 static enum fg_h2_fault scan(const struct fg_headers *headers, const struct fg_header *pseudo[FG_TOKEN_LAST_PSEUDO + 1],
                              const struct fg_header **host, int64_t *content_length)
 {
@@ -192,17 +192,17 @@ enum fg_h2_fault fg_h2_check_response(const struct fg_headers *headers, unsigned
     return *status < 100 || *status == 101 ? FG_H2_FAULT_PSEUDO_HEADER : FG_H2_FAULT_NONE;
 }
 
-enum fg_h2_fault fg_h2_check_trailers(const struct fg_headers *headers)
+enum fg_h2_fault fg_h2_check_trailers(const struct fg_headers *headers, bool is_request)
 {
-    const struct fg_header *pseudo[FG_TOKEN_LAST_PSEUDO + 1] = {0};
+    const struct fg_header *pseudo[FG_TOKEN_LAST_PSEUDO + 1] = {0}, *host = NULL;
     int64_t content_length;
-    enum fg_h2_fault fault = scan(headers, pseudo, NULL, &content_length);
+    enum fg_h2_fault fault = scan(headers, pseudo, is_request ? &host : NULL, &content_length);
 
     if (fault)
         return fault;
     for (int i = FG_TOKEN_AUTHORITY; i <= FG_TOKEN_LAST_PSEUDO; i++)
         if (pseudo[i])
             return FG_H2_FAULT_PSEUDO_HEADER;
-    /* Framing has no place behind the content (RFC 9110 section 6.5.1); an HTTP/1 peer might act on it. */
-    return content_length >= 0 ? FG_H2_FAULT_CONTENT_LENGTH : FG_H2_FAULT_NONE;
+    /* Framing and routing have no place behind the content (RFC 9110 section 6.5.1); an HTTP/1 peer might act on it. */
+    return content_length >= 0 || host ? FG_H2_FAULT_TRAILER_FIELD : FG_H2_FAULT_NONE;
 }

@@ -69,6 +69,15 @@ def test_content_length_that_lies(plain):
     assert client.call(b"next", "/t.Echo/Unary", ("content-length", "9")) == b"next"
 
 
+@pytest.mark.parametrize("field", [("content-length", "5"), ("host", "test"), (":path", "/")])
+def test_framing_and_routing_fields_in_trailers(plain, field):
+    client = Client(plain)
+    stream = client.start()
+    client.send(frame(DATA, 0, stream, message(b"")), client.headers(stream, [field], end=True))
+    assert client.until_kind(RST_STREAM, stream).code == PROTOCOL_ERROR
+    assert client.call(b"next") == b"next"
+
+
 def test_second_header_block_must_end_the_stream(plain):
     client = Client(plain)
     stream = client.start()
