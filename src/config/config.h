@@ -89,6 +89,65 @@ struct fg_config_header_match {
     const char *value;
 };
 
+/* Sets of gRPC codes: bit n is code n. What is in none of them is a success. */
+struct fg_config_outcomes {
+    uint32_t failure, overload, ignore;
+};
+
+/* Retries of a route (gRFC A6). Transparent retries are always made. */
+struct fg_config_backoff {
+    uint64_t initial_ns;
+    double multiplier;
+    double jitter; /* 0.2: x random(0.8, 1.2) */
+    uint64_t max_ns;
+};
+
+struct fg_config_retry {
+    uint32_t attempts;           /* with the first; 1: no retry */
+    uint32_t on;                 /* set of codes */
+    bool idempotent;             /* calls may be repeated although they may have been processed */
+    uint64_t attempt_timeout_ns; /* 0: none */
+    uint64_t hedge_delay_ns;     /* 0: no hedging */
+    uint32_t buffer;             /* bytes of a request that are kept for another attempt */
+    struct fg_config_backoff backoff;
+};
+
+enum fg_config_limit_key {
+    FG_LIMIT_KEY_NONE,
+    FG_LIMIT_KEY_PEER,
+    FG_LIMIT_KEY_METHOD,
+    FG_LIMIT_KEY_TENANT,
+    FG_LIMIT_KEY_HEADER
+};
+
+/* How often; an interval of 0 means no limit. */
+struct fg_config_rate_limit {
+    uint64_t interval_ns; /* between two calls: 100 ms for 10/s */
+    uint32_t burst;       /* calls beyond the evenly spaced ones */
+    enum fg_config_limit_key key;
+    const char *header; /* of FG_LIMIT_KEY_HEADER, lower case */
+};
+
+enum fg_config_message_action { FG_MESSAGE_DELAY, FG_MESSAGE_REJECT };
+
+/* Messages that a client sends in one stream. */
+struct fg_config_message_limit {
+    uint64_t interval_ns; /* 0: no limit */
+    uint32_t burst;
+    enum fg_config_message_action action;
+};
+
+struct fg_config_tenant_weight {
+    const char *name;
+    uint32_t weight; /* 1..100 */
+};
+
+struct fg_config_tenant {
+    const char *header; /* lower case; NULL: the route is the tenant */
+    struct fg_config_tenant_weight *weights;
+    size_t weights_len;
+};
+
 enum fg_config_path_match { FG_MATCH_ANY, FG_MATCH_PREFIX, FG_MATCH_EXACT };
 
 struct fg_config_route {
@@ -98,11 +157,18 @@ struct fg_config_route {
     const char *authority; /* NULL: any */
     struct fg_config_header_match *headers;
     size_t headers_len;
-    size_t cluster;      /* index into clusters */
-    uint64_t timeout_ns; /* cap on the caller's deadline; 0: none */
-    unsigned priority;   /* 0 low, 1 normal, 2 high */
-    unsigned weight;     /* 1..100, share within the priority */
-    int line;            /* where the file defines it */
+    size_t cluster;                                          /* index into clusters */
+    uint64_t timeout_ns;                                     /* cap on the caller's deadline; 0: none */
+    uint64_t stream_idle_timeout_ns, max_stream_duration_ns; /* 0: none */
+    unsigned priority;                                       /* 0 low, 1 normal, 2 high */
+    const char *priority_header; /* lower case; its value 0, 1 or 2 goes before `priority`; NULL: none */
+    unsigned weight;             /* 1..100, share within the priority */
+    struct fg_config_tenant tenant;
+    struct fg_config_outcomes outcomes;
+    struct fg_config_retry retry;
+    struct fg_config_rate_limit rate_limit;
+    struct fg_config_message_limit message_limit;
+    int line; /* where the file defines it */
 };
 
 struct fg_config_endpoint {
@@ -117,20 +183,54 @@ enum fg_config_balance { FG_BALANCE_ROUND_ROBIN, FG_BALANCE_LEAST_REQUEST };
 struct fg_config_breaker {
     bool enabled;
     uint64_t window_ns;
-    double failure_ratio;          /* 0..1 */
-    uint32_t minimum_calls;        /* in the window before the ratio counts */
-    uint32_t consecutive_failures; /* 0: off */
+    double failure_ratio;           /* 0..1 */
+    uint32_t minimum_calls;         /* in the window before the ratio counts */
+    uint32_t consecutive_failures;  /* 0: off */
+    double slow_ratio;              /* 0..1, of the calls in the window that are slow */
+    uint64_t slow_call_ns;          /* 0: off */
+    uint64_t slow_first_message_ns; /* 0: off */
+    double overload_share;          /* 0..1, of the calls in the window that end in overload; 1: off */
     uint64_t open_for_ns;
+    uint64_t max_open_for_ns;
     uint32_t half_open_calls; /* exact number of probes; as many successes close the breaker */
     double max_ejected; /* share of a cluster's endpoints that may be refused at once, at least one; the last healthy
                            one counts */
 };
 
+/* A limit on attempts in progress that follows the latency. */
+struct fg_config_adaptive {
+    bool enabled;
+    uint32_t initial, minimum, maximum;
+    double tolerance;   /* 1..: short latency / long latency that is not yet a queue */
+    uint64_t window_ns; /* how often the limit is looked at */
+    uint32_t samples;   /* calls in a window before it counts */
+};
+
+/* Exact over all workers, except streams_per_connection and connections. */
 struct fg_config_limits {
     uint32_t streams_per_connection;
-    uint32_t connections; /* per endpoint and worker */
-    uint32_t pending;     /* calls waiting for a stream slot, per cluster and worker */
+    uint32_t connections;  /* per endpoint and worker */
+    uint32_t streams;      /* attempts in progress; 0: no limit */
+    uint32_t long_streams; /* those that last longer than long_after; 0: no limit of their own */
+    uint64_t long_after_ns;
+    uint32_t pending; /* calls that wait for room or a stream slot */
     uint64_t pending_timeout_ns;
+    uint32_t retries; /* in progress; 0: no limit */
+    bool refuse_doomed;
+    struct fg_config_adaptive adaptive;
+};
+
+/* Retries stop while failures use up the tokens (gRFC A6): -1 for each failure, +token_ratio for each success, and
+ * only above half of max_tokens. */
+struct fg_config_retry_throttle {
+    uint32_t max_tokens; /* 0: off */
+    double token_ratio;
+};
+
+/* Retries in progress are at most this share of the calls in progress, but never less than the minimum. */
+struct fg_config_retry_budget {
+    double share;
+    uint32_t minimum;
 };
 
 struct fg_config_cluster {
@@ -143,6 +243,9 @@ struct fg_config_cluster {
     struct fg_config_guard guard;
     struct fg_config_breaker breaker;
     struct fg_config_limits limits;
+    struct fg_config_retry_throttle retry_throttle;
+    struct fg_config_retry_budget retry_budget;
+    double mean_weight[3]; /* of the routes of each priority; 1 where there is none */
     uint64_t connect_timeout_ns;
     int line;
 };
