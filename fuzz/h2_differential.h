@@ -516,6 +516,16 @@ static void put_step(struct program *p)
     }
 }
 
+/* SETTINGS of RFC 8441 and RFC 9218: libnghttp2 refuses changes of their values, which we do not look for (a receiver
+ * MAY, RFC 9218 section 2.1). */
+static bool has_extension(const uint8_t *payload, uint32_t len)
+{
+    for (uint32_t at = 0; at + 6 <= len; at += 6)
+        if (fg_load_u16(payload + at) == 8 || fg_load_u16(payload + at) == FG_H2_SETTING_NO_RFC7540_PRIORITIES)
+            return true;
+    return false;
+}
+
 /* The last frame and the last header block must be whole: in the middle of one, each looks at what has come in its own
  * order. False: there is a PRIORITY_UPDATE, which libnghttp2 takes only from peers
  * without RFC 7540 priorities, a second acknowledgement of SETTINGS, which it refuses and the RFC does not, or a
@@ -534,6 +544,8 @@ static bool complete_last_frame(struct program *p)
         while (p->len < whole)
             p->wire[p->len++] = 0;
         acks += frame.type == FG_H2_SETTINGS && frame.flags & FG_H2_FLAG_ACK;
+        if (frame.type == FG_H2_SETTINGS && has_extension(p->wire + at + FG_H2_FRAME_HEADER_BYTES, frame.len))
+            return false;
         if (frame.type == FG_H2_PRIORITY_UPDATE || frame.type == FG_H2_GOAWAY || acks > 1)
             return false;
         if (frame.type == FG_H2_HEADERS || frame.type == FG_H2_CONTINUATION)

@@ -78,6 +78,8 @@ static enum fg_h2_fault apply_setting(struct fg_h2_conn *conn, uint16_t id, uint
     case FG_H2_SETTING_MAX_HEADER_LIST_SIZE:
         conn->peer_max_header_list = value;
         return FG_H2_FAULT_NONE;
+    case FG_H2_SETTING_NO_RFC7540_PRIORITIES: /* RFC 9218 section 2.1 */
+        return value > 1 ? FG_H2_FAULT_SETTINGS_VALUE : FG_H2_FAULT_NONE;
     default:
         return FG_H2_FAULT_NONE; /* unknown settings are ignored */
     }

@@ -42,6 +42,7 @@ enum fg_h2_setting {
     FG_H2_SETTING_INITIAL_WINDOW_SIZE = 4,
     FG_H2_SETTING_MAX_FRAME_SIZE = 5,
     FG_H2_SETTING_MAX_HEADER_LIST_SIZE = 6,
+    FG_H2_SETTING_NO_RFC7540_PRIORITIES = 9, /* RFC 9218 section 2.1 */
 };
 
 /* X(NAME, code): RFC 9113 section 7 */

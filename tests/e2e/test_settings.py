@@ -209,7 +209,7 @@ def test_client_whose_window_grows_by_settings(plain):
     assert client.until_end(stream)[stream][1][5:] == b"later"
 
 
-@pytest.mark.parametrize("pair, code", [((INITIAL_WINDOW, 1 << 31), FLOW_CONTROL_ERROR),
+@pytest.mark.parametrize("pair, code", [((INITIAL_WINDOW, 1 << 31), FLOW_CONTROL_ERROR), ((9, 2), PROTOCOL_ERROR),
                                         ((MAX_FRAME, 100), PROTOCOL_ERROR), ((MAX_FRAME, 1 << 24), PROTOCOL_ERROR),
                                         ((2, 2), PROTOCOL_ERROR)])
 def test_client_with_settings_out_of_range(plain, pair, code):
