@@ -516,13 +516,21 @@ static void put_step(struct program *p)
     }
 }
 
-/* SETTINGS of RFC 8441 and RFC 9218: libnghttp2 refuses changes of their values, which we do not look for (a receiver
- * MAY, RFC 9218 section 2.1). */
-static bool has_extension(const uint8_t *payload, uint32_t len)
+/* Settings that libnghttp2 judges in its own way: changes of those of RFC 8441 and RFC 9218, which it refuses and we do
+ * not look for (a receiver MAY, RFC 9218 section 2.1); and one that stands twice in a frame, of which it sees only the
+ * last. */
+static bool is_special(const uint8_t *payload, uint32_t len)
 {
-    for (uint32_t at = 0; at + 6 <= len; at += 6)
-        if (fg_load_u16(payload + at) == 8 || fg_load_u16(payload + at) == FG_H2_SETTING_NO_RFC7540_PRIORITIES)
+    uint32_t seen = 0;
+
+    for (uint32_t at = 0; at + 6 <= len; at += 6) {
+        unsigned id = fg_load_u16(payload + at);
+        if (id >= 32)
+            continue;
+        if (id == 8 || id == FG_H2_SETTING_NO_RFC7540_PRIORITIES || seen >> id & 1)
             return true;
+        seen |= 1u << id;
+    }
     return false;
 }
 
@@ -544,7 +552,7 @@ static bool complete_last_frame(struct program *p)
         while (p->len < whole)
             p->wire[p->len++] = 0;
         acks += frame.type == FG_H2_SETTINGS && frame.flags & FG_H2_FLAG_ACK;
-        if (frame.type == FG_H2_SETTINGS && has_extension(p->wire + at + FG_H2_FRAME_HEADER_BYTES, frame.len))
+        if (frame.type == FG_H2_SETTINGS && is_special(p->wire + at + FG_H2_FRAME_HEADER_BYTES, frame.len))
             return false;
         if (frame.type == FG_H2_PRIORITY_UPDATE || frame.type == FG_H2_GOAWAY || acks > 1)
             return false;
