@@ -32,6 +32,15 @@
     X(queue_overflows, "Calls refused because the pending queue was full")                                             \
     X(breaker_refusals, "Calls refused because breakers are open")                                                     \
     X(deadlines_exceeded, "Calls whose deadline ran out in the gateway's hands")                                       \
+    X(streams_over_duration, "Calls ended by max_stream_duration")                                                     \
+    X(streams_idle, "Calls ended by stream_idle_timeout")                                                              \
+    X(malformed_priorities, "Requests whose priority header was not 0, 1 or 2")                                        \
+    X(wasted_work, "Attempts on which an endpoint was at work when nobody wanted the answer any more")                 \
+    X(wasted_work_us, "Microseconds that those attempts had lasted")                                                   \
+    X(retries, "Attempts made again by the retry policy")                                                              \
+    X(transparent_retries, "Attempts made again because the endpoint had not begun the call")                          \
+    X(hedges, "Further attempts made beside one in progress")                                                          \
+    X(retries_suppressed, "Retries that throttle, budget or limits.retries did not allow")                             \
     X(access_log_dropped, "Access log lines dropped because the log could not take them")
 
 struct fg_stats {

@@ -15,7 +15,10 @@
     X(SOCKET, "socket", "the socket takes no more bytes")                                                              \
     X(STREAM_SLOT, "stream_slot", "no connection to the endpoint has a free stream slot")                              \
     X(CONNECT, "connect", "a connection to the endpoint is being made")                                                \
-    X(SETTINGS, "settings", "the endpoint has not sent its SETTINGS")
+    X(SETTINGS, "settings", "the endpoint has not sent its SETTINGS")                                                  \
+    X(GATE, "gate", "as many calls as the limits allow are in progress")                                               \
+    X(RETRY, "retry", "the pause before the next attempt")                                                             \
+    X(MESSAGE_RATE, "message_rate", "the client sends more messages than message_limit allows")
 
 enum fg_wait_cause {
 #define X(cause, name, text) FG_WAIT_##cause,

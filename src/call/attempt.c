@@ -6,164 +6,35 @@
 static void on_slot(struct fg_slot_wait *slot, struct fg_conn *conn);
 static void on_failed(struct fg_slot_wait *slot, const char *why);
 
-/* ---- choosing an endpoint ---- */
-
-struct choice {
-    struct fg_call *call;
-    uint64_t now_ns;
-};
-
-static const struct fg_config_breaker *breaker_config(const struct fg_call *call)
-{
-    return &call->cluster->config->breaker;
-}
-
-static struct fg_breaker *method_breaker(const struct fg_call *call, const struct fg_endpoint *endpoint)
-{
-    return fg_breaker_get(call->env->breakers, call->cluster->name, endpoint->name, call->path);
-}
-
-static bool admits(void *context, struct fg_endpoint *endpoint)
-{
-    const struct choice *choice = context;
-    const struct fg_config_breaker *config = breaker_config(choice->call);
-
-    return fg_breaker_admits(endpoint->breaker, config, choice->now_ns) &&
-           fg_breaker_admits(method_breaker(choice->call, endpoint), config, choice->now_ns);
-}
-
-static bool admits_all(void *context, struct fg_endpoint *endpoint)
-{
-    (void)context;
-    (void)endpoint;
-    return true;
-}
-
-/* Takes the permits of both circuits, or none. */
-static bool ask_breakers(struct fg_attempt *attempt, uint64_t now_ns)
-{
-    const struct fg_config_breaker *config = breaker_config(attempt->call);
-
-    attempt->breaker = method_breaker(attempt->call, attempt->endpoint);
-    if (fg_breaker_ask(attempt->endpoint->breaker, config, now_ns, &attempt->rollup_ticket) == FG_BREAKER_REFUSE)
-        return false;
-    if (fg_breaker_ask(attempt->breaker, config, now_ns, &attempt->ticket) != FG_BREAKER_REFUSE)
-        return true;
-    fg_breaker_report(attempt->endpoint->breaker, config, FG_CLASS_IGNORED, attempt->rollup_ticket, now_ns);
-    return false;
-}
-
-/* Do breakers refuse more of the cluster than max_ejected allows (at least one endpoint)? Then the refused ones are
- * used as well: too many bad endpoints say more about the load, or the breaker, than about them (Envoy's panic
- * threshold). */
-static bool too_many_refused(struct choice *choice)
-{
-    struct fg_cluster *cluster = choice->call->cluster;
-    size_t allowed = (size_t)(cluster->config->breaker.max_ejected * (double)cluster->endpoints_len), refused = 0;
-
-    for (size_t i = 0; i < cluster->endpoints_len; i++)
-        refused += !admits(choice, &cluster->endpoints[i]);
-    return refused > FG_MAX(allowed, (size_t)1);
-}
-
-/* The endpoint that would have been taken has refused the call: its circuits count that. */
-static void count_refusal(struct fg_call *call, uint64_t now_ns)
-{
-    const struct fg_config_breaker *config = breaker_config(call);
-    struct fg_endpoint *endpoint = fg_cluster_pick(call->cluster, admits_all, NULL);
-    struct fg_breaker *both[] = {endpoint->breaker, method_breaker(call, endpoint)};
-
-    for (size_t i = 0; i < FG_ARRAY_LEN(both); i++) {
-        uint32_t ticket = 0;
-        if (fg_breaker_admits(both[i], config, now_ns))
-            continue;
-        if (fg_breaker_ask(both[i], config, now_ns, &ticket) !=
-            FG_BREAKER_REFUSE) /* it has changed its mind just now */
-            fg_breaker_report(both[i], config, FG_CLASS_IGNORED, ticket, now_ns);
-    }
-    FG_COUNT(call->env->stats, breaker_refusals);
-}
-
-static struct fg_endpoint *choose(struct fg_attempt *attempt)
-{
-    struct fg_call *call = attempt->call;
-    const struct fg_config_breaker *config = breaker_config(call);
-    struct choice choice = {call, call->env->loop->now_ns};
-
-    if (!config->enabled || (config->max_ejected < 1.0 && too_many_refused(&choice)))
-        return fg_cluster_pick(call->cluster, admits_all, NULL);
-    /* Another worker may take the last permit between the look and the asking: look again, a few times at most. */
-    for (int tries = 0; tries < 4; tries++) {
-        attempt->endpoint = fg_cluster_pick(call->cluster, admits, &choice);
-        if (!attempt->endpoint)
-            break;
-        if (ask_breakers(attempt, choice.now_ns))
-            return attempt->endpoint;
-    }
-    attempt->breaker = NULL;
-    return NULL;
-}
-
-/* Why no endpoint takes the call: the circuit that lets a probe through first speaks for all. */
-static struct fg_reply breaker_reply(struct fg_call *call)
-{
-    const struct fg_config_breaker *config = breaker_config(call);
-    struct fg_arena *arena = call->down->arena;
-    uint64_t now_ns = call->env->loop->now_ns;
-    struct fg_breaker_info best = {.retry_in_ns = UINT64_MAX};
-    struct fg_endpoint *guilty = &call->cluster->endpoints[0];
-
-    for (size_t i = 0; i < call->cluster->endpoints_len; i++) {
-        struct fg_endpoint *endpoint = &call->cluster->endpoints[i];
-        struct fg_breaker *both[] = {endpoint->breaker, method_breaker(call, endpoint)};
-        for (size_t b = 0; b < FG_ARRAY_LEN(both); b++) {
-            struct fg_breaker_info info;
-            fg_breaker_describe(both[b], config, now_ns, &info);
-            if (info.state == FG_BREAKER_CLOSED || info.retry_in_ns >= best.retry_in_ns)
-                continue;
-            best = info;
-            guilty = endpoint;
-        }
-    }
-    if (best.retry_in_ns == UINT64_MAX) /* it closed in this moment */
-        best = (struct fg_breaker_info){.cause = "", .retry_in_ns = 0};
-    struct fg_reply reply = fg_reply_make(
-        FG_REASON_BREAKER_OPEN,
-        fg_arena_printf(
-            arena, "every endpoint of cluster %s is refused by its breaker; %.*s: %s %g of %g, next probe in %llu ms",
-            call->cluster->config->name, (int)guilty->name.len, guilty->name.p, best.cause, best.observed,
-            best.threshold, (unsigned long long)(best.retry_in_ns / FG_MS)));
-    fg_reply_add(&reply, "endpoint", guilty->name);
-    fg_reply_add(&reply, "cause", fg_str_from(best.cause));
-    fg_reply_add(&reply, "observed", fg_arena_printf(arena, "%g", best.observed));
-    fg_reply_add(&reply, "threshold", fg_arena_printf(arena, "%g", best.threshold));
-    reply.retry_after_ns = FG_MAX(best.retry_in_ns, FG_MS);
-    return reply;
-}
-
 /* ---- the end of an attempt ---- */
+
+static void count_waste(struct fg_attempt *attempt, uint64_t now_ns)
+{
+    struct fg_stats *stats = attempt->call->env->stats;
+
+    if (attempt->outcome.phase < FG_PHASE_SENT || attempt->outcome.phase == FG_PHASE_DONE)
+        return;
+    FG_COUNT(stats, wasted_work);
+    fg_stat_add(&stats->wasted_work_us, (now_ns - attempt->outcome.start_ns) / FG_US);
+}
 
 static void end(struct fg_attempt *attempt, enum fg_status code, enum fg_source source)
 {
     struct fg_call *call = attempt->call;
     struct fg_outcome *outcome = &attempt->outcome;
-    const struct fg_config_breaker *config = breaker_config(call);
     uint64_t now_ns = call->env->loop->now_ns;
 
     assert(!attempt->ended);
     attempt->ended = true;
+    fg_list_remove(&attempt->node);
     outcome->code = code;
     outcome->source = source;
     outcome->end_ns = now_ns;
-    outcome->bytes_up = call->bytes_up;
-    outcome->bytes_down = call->bytes_down;
-    outcome->messages_up = call->up_framing.messages;
-    outcome->messages_down = call->down_framing.messages;
+    outcome->bytes_up = attempt->sent_bytes;
+    outcome->messages_up = call->framing.messages;
+    outcome->messages_down = attempt->framing.messages;
     outcome->class = fg_outcome_classify(code, source, outcome->phase);
-    if (attempt->breaker) {
-        fg_breaker_report(attempt->breaker, config, outcome->class, attempt->ticket, now_ns);
-        fg_breaker_report(attempt->endpoint->breaker, config, outcome->class, attempt->rollup_ticket, now_ns);
-    }
+    fg_attempt_report(attempt, now_ns);
     attempt->endpoint->active--;
     FG_COUNT(call->env->stats, attempts_ended);
     call->env->sink.on_attempt(call->env->sink.context, outcome);
@@ -171,17 +42,12 @@ static void end(struct fg_attempt *attempt, enum fg_status code, enum fg_source 
 
 static void leave_queue(struct fg_attempt *attempt)
 {
-    struct fg_call *call = attempt->call;
-
     if (!attempt->queued_ns)
         return;
     fg_endpoint_cancel(&attempt->slot);
-    attempt->outcome.stall_ns[FG_WAIT_STREAM_SLOT] += call->env->loop->now_ns - attempt->queued_ns;
+    attempt->outcome.stall_ns[FG_WAIT_STREAM_SLOT] += attempt->call->env->loop->now_ns - attempt->queued_ns;
     attempt->queued_ns = 0;
-    if (call->deadline_ns == FG_NEVER)
-        fg_timer_cancel(&call->env->loop->timers, &call->timer);
-    else
-        fg_timer_arm(&call->env->loop->timers, &call->timer, call->deadline_ns);
+    fg_call_arm(attempt->call);
 }
 
 static void let_go(struct fg_attempt *attempt, uint32_t code)
@@ -199,53 +65,57 @@ void fg_attempt_cancel(struct fg_attempt *attempt, enum fg_status code, enum fg_
 {
     leave_queue(attempt);
     let_go(attempt, FG_H2_CANCEL);
-    if (!attempt->ended)
-        end(attempt, code, source);
+    if (attempt->ended)
+        return;
+    count_waste(attempt, attempt->call->env->loop->now_ns);
+    end(attempt, code, source);
 }
 
-/* The endpoint failed without a status of its own: ends the attempt, tells the caller. */
+/* It came to a status that the endpoint did not give. */
 static void fail(struct fg_attempt *attempt, struct fg_reply *reply)
 {
-    struct fg_call *call = attempt->call;
-
     attempt->outcome.rst_code = reply->rst_code;
     attempt->outcome.reason = fg_reason_name(reply->reason);
     fg_reply_add(reply, "endpoint", attempt->endpoint->name);
     leave_queue(attempt);
     let_go(attempt, FG_H2_CANCEL);
     end(attempt, reply->code, reply->source);
-    fg_call_fail(call, reply);
+    struct fg_answer answer = {
+        .reply = reply, .code = reply->code, .source = reply->source, .attempt = attempt->number};
+    fg_call_attempt_ended(attempt, &answer);
+}
+
+void fg_attempt_expire(struct fg_attempt *attempt)
+{
+    const struct fg_call *call = attempt->call;
+    struct fg_reply reply = fg_reply_make(
+        FG_REASON_ATTEMPT_TIMEOUT,
+        fg_arena_printf(call->down->arena, "the endpoint did not answer within retry.attempt_timeout (%llu ms)",
+                        (unsigned long long)(call->route->retry.attempt_timeout_ns / FG_MS)));
+    fail(attempt, &reply);
 }
 
 /* ---- answers ---- */
 
-static void answer_ends(struct fg_attempt *attempt, const struct fg_headers *fields, enum fg_source source)
+/* The endpoint gave a status: FIELDS are trailers, or the headers of a trailers-only answer. */
+static void answered(struct fg_attempt *attempt, struct fg_headers *fields, enum fg_source source)
 {
-    struct fg_call *call = attempt->call;
     const struct fg_header *field = fg_headers_get(fields, FG_TOKEN_GRPC_STATUS);
-    enum fg_status code = FG_STATUS_UNKNOWN;
+    struct fg_answer answer = {.trailers = *fields, .code = FG_STATUS_UNKNOWN, .attempt = attempt->number};
 
+    if (attempt->holds)
+        answer.headers = attempt->held;
     if (field)
-        fg_status_parse(field->value, &code);
+        fg_status_parse(field->value, &answer.code);
+    answer.source = field ? source : FG_SOURCE_MISSING_STATUS;
     attempt->outcome.phase = FG_PHASE_DONE;
     attempt->outcome.safe_to_retry = FG_SAFE_PROCESSED;
     attempt->up->ops->add_stalls(attempt->up, attempt->outcome.stall_ns);
-    end(attempt, code, field ? source : FG_SOURCE_MISSING_STATUS);
-    call->outcome.code = code;
-    call->outcome.source = attempt->outcome.source;
-    call->answered = true;
-}
-
-/* After the answer: an endpoint that has not read the whole request need not. */
-static void settle(struct fg_attempt *attempt)
-{
-    struct fg_call *call = attempt->call;
-
-    fg_timer_cancel(&call->env->loop->timers, &call->timer);
+    end(attempt, answer.code, answer.source);
+    fg_call_attempt_ended(attempt, &answer);
+    /* An endpoint that has not read the whole request need not. */
     if (attempt->up && !attempt->up->ops->local_ended(attempt->up))
         let_go(attempt, FG_H2_NO_ERROR);
-    if (!call->request_ended && call->down)
-        fg_stream_reset_after_end(call->down, FG_H2_NO_ERROR);
 }
 
 static void no_status(struct fg_attempt *attempt)
@@ -299,18 +169,16 @@ static void on_response(struct fg_attempt *attempt, struct fg_headers *headers, 
         http_answer(attempt, http_status, headers);
         return;
     }
-    if (!end_stream) {
-        call->headers_sent = true;
-        call->dialect->send_headers(call, headers);
-        return;
-    }
-    if (!has_status) {
+    if (end_stream && !has_status) {
         no_status(attempt);
-        return;
+    } else if (end_stream) {
+        answered(attempt, headers, FG_SOURCE_TRAILERS_ONLY);
+    } else {
+        attempt->held = *headers;
+        attempt->holds = true;
+        if (!fg_call_may_try_again(call))
+            fg_call_commit(call, attempt);
     }
-    answer_ends(attempt, headers, FG_SOURCE_TRAILERS_ONLY);
-    call->dialect->send_trailers_only(call, headers);
-    settle(attempt);
 }
 
 static void too_large(struct fg_attempt *attempt)
@@ -325,9 +193,8 @@ static void too_large(struct fg_attempt *attempt)
 static void on_headers(struct fg_stream *stream, struct fg_headers *headers, unsigned flags)
 {
     struct fg_attempt *attempt = stream->user;
-    struct fg_call *call = attempt->call;
 
-    attempt->last_data_ns = call->env->loop->now_ns;
+    attempt->last_data_ns = attempt->call->env->loop->now_ns;
     if (flags & FG_H2_INFORMATIONAL)
         return; /* gRPC has no use for 1xx */
     if (flags & FG_H2_TOO_LARGE) {
@@ -342,9 +209,7 @@ static void on_headers(struct fg_stream *stream, struct fg_headers *headers, uns
         no_status(attempt);
         return;
     }
-    answer_ends(attempt, headers, FG_SOURCE_TRAILERS);
-    call->dialect->send_trailers(call, headers);
-    settle(attempt);
+    answered(attempt, headers, FG_SOURCE_TRAILERS);
 }
 
 static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream)
@@ -352,21 +217,25 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
     struct fg_attempt *attempt = stream->user;
     struct fg_call *call = attempt->call;
 
-    attempt->last_data_ns = call->env->loop->now_ns;
-    call->bytes_down += buf.len;
-    if (fg_grpc_framing_feed(&call->down_framing, buf.data, buf.len) != 0) {
+    attempt->last_data_ns = call->last_message_ns = call->env->loop->now_ns;
+    attempt->outcome.bytes_down += buf.len;
+    if (fg_grpc_framing_feed(&attempt->framing, buf.data, buf.len) != 0) {
         struct fg_reply reply = fg_reply_make(FG_REASON_UPSTREAM_PROTOCOL_ERROR,
                                               FG_STR("a message of the endpoint has a bad compression flag"));
         attempt->outcome.safe_to_retry = FG_SAFE_UNKNOWN;
         fail(attempt, &reply);
         return;
     }
-    if (attempt->outcome.phase == FG_PHASE_HEADERS && call->down_framing.messages > 0) {
+    if (attempt->outcome.phase == FG_PHASE_HEADERS && attempt->framing.messages > 0) {
         attempt->outcome.phase = FG_PHASE_MESSAGES;
         attempt->outcome.first_message_ns = attempt->last_data_ns;
     }
-    if (buf.len > 0)
+    if (buf.len > 0) {
+        if (!call->committed)
+            fg_call_commit(call, attempt);
+        call->bytes_down += buf.len;
         call->dialect->send_data(call, fg_buf_ref(buf));
+    }
     if (end_stream)
         no_status(attempt);
 }
@@ -374,8 +243,13 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
 static void on_sent(struct fg_stream *stream, size_t bytes)
 {
     struct fg_attempt *attempt = stream->user;
-    if (attempt->call->down)
-        fg_stream_consume(attempt->call->down, bytes);
+    struct fg_call *call = attempt->call;
+
+    attempt->sent_bytes += bytes;
+    if (!call->down || attempt->sent_bytes <= call->credited_bytes)
+        return; /* an attempt before this one has sent these bytes already */
+    fg_stream_consume(call->down, attempt->sent_bytes - call->credited_bytes);
+    call->credited_bytes = attempt->sent_bytes;
 }
 
 /* ---- the stream ends without an answer ---- */
@@ -448,6 +322,15 @@ static bool is_hop_by_hop(const struct fg_header *field)
     }
 }
 
+static void add_previous_attempts(struct fg_attempt *attempt, struct fg_headers *out)
+{
+    struct fg_arena *arena = attempt->call->down->arena;
+    unsigned previous = attempt->call->retries.attempts;
+
+    if (previous > 0)
+        fg_headers_add(out, arena, FG_STR("grpc-previous-rpc-attempts"), fg_arena_printf(arena, "%u", previous));
+}
+
 /* The request as the endpoint gets it: pseudo-headers first, then what the client sent, then our own. */
 static void build_request(struct fg_attempt *attempt, struct fg_headers *out)
 {
@@ -455,6 +338,7 @@ static void build_request(struct fg_attempt *attempt, struct fg_headers *out)
     struct fg_arena *arena = call->down->arena;
     bool tls = call->cluster->side.tls != NULL;
     const struct fg_header *host = fg_headers_get(&call->request, FG_TOKEN_HOST);
+    uint64_t until_ns = FG_MIN(call->deadline_ns, attempt->expires_ns);
 
     fg_headers_init(out);
     fg_headers_add_token(out, arena, FG_TOKEN_SCHEME, tls ? FG_STR("https") : FG_STR("http"));
@@ -464,36 +348,40 @@ static void build_request(struct fg_attempt *attempt, struct fg_headers *out)
         if (!is_hop_by_hop(&call->request.items[i]))
             *fg_headers_add_slot(out, arena) = call->request.items[i];
     fg_headers_add_token(out, arena, FG_TOKEN_TE, FG_STR("trailers"));
-    if (call->deadline_ns != FG_NEVER) {
+    if (until_ns != FG_NEVER) {
         char *text = fg_arena_alloc(arena, FG_GRPC_TIMEOUT_MAX);
         uint64_t now_ns = call->env->loop->now_ns;
-        uint64_t left_ns = call->deadline_ns > now_ns ? call->deadline_ns - now_ns : 0;
+        uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
         fg_headers_add_token(out, arena, FG_TOKEN_GRPC_TIMEOUT,
                              (struct fg_str){text, fg_grpc_timeout_format(left_ns, text)});
     }
+    if (attempt->number > 1)
+        add_previous_attempts(attempt, out);
+}
+
+static void send_body(struct fg_attempt *attempt)
+{
+    struct fg_call *call = attempt->call;
+
+    for (struct fg_seg *seg = call->body.head; seg && attempt->up; seg = seg->next)
+        fg_stream_send_data(attempt->up, fg_body_slice(seg), !seg->next && call->request_ended);
 }
 
 static void send_request(struct fg_attempt *attempt, struct fg_conn *conn)
 {
     struct fg_call *call = attempt->call;
     struct fg_headers headers;
-    bool no_body = call->request_ended && !call->early_head;
+    bool no_body = call->request_ended && !call->body.head;
 
     build_request(attempt, &headers);
     attempt->up = fg_conn_request(conn, &headers, no_body, &up_events, attempt);
     attempt->outcome.phase = FG_PHASE_SENT;
     attempt->outcome.safe_to_retry = FG_SAFE_UNKNOWN;
     attempt->last_data_ns = call->env->loop->now_ns;
-    if (call->route->priority != 1 || call->route->weight != 1)
-        attempt->up->ops->set_priority(attempt->up, 2 * (1 - (int)call->route->priority), call->route->weight);
-    while (call->early_head && attempt->up) {
-        struct fg_seg *seg = call->early_head;
-        call->early_head = seg->next;
-        bool last = call->early_head == NULL;
-        fg_stream_send_data(attempt->up, (struct fg_buf){seg->chunk, seg->data, seg->len}, last && call->request_ended);
-        fg_slab_put(&call->env->loop->mem.segments, seg);
-    }
-    call->early_tail = NULL;
+    if (call->priority != 1 || call->weight != 1)
+        attempt->up->ops->set_priority(attempt->up, 2 * (1 - (int)call->priority), call->weight);
+    send_body(attempt);
+    fg_call_body_sent(call);
 }
 
 /* ---- events of the pool ---- */
@@ -529,36 +417,52 @@ static void queue_full(struct fg_attempt *attempt)
 static void wait_for_slot(struct fg_attempt *attempt)
 {
     struct fg_call *call = attempt->call;
-    uint64_t give_up_ns = call->env->loop->now_ns + call->cluster->config->limits.pending_timeout_ns;
 
     attempt->queued_ns = call->env->loop->now_ns;
     attempt->outcome.phase = FG_PHASE_QUEUED;
-    if (give_up_ns < call->deadline_ns && call->cluster->config->limits.pending_timeout_ns > 0)
-        fg_timer_arm(&call->env->loop->timers, &call->timer, give_up_ns);
+    fg_call_arm(call);
+}
+
+void fg_attempt_queue_timeout(struct fg_attempt *attempt)
+{
+    struct fg_reply reply =
+        fg_reply_make(FG_REASON_QUEUE_TIMEOUT, FG_STR("no stream slot became free within limits.pending_timeout"));
+    fail(attempt, &reply);
+}
+
+static struct fg_attempt *attempt_new(struct fg_call *call)
+{
+    struct fg_attempt *attempt = fg_arena_alloc(call->down->arena, sizeof *attempt);
+    uint64_t timeout_ns = call->route->retry.attempt_timeout_ns;
+
+    memset(attempt, 0, sizeof *attempt);
+    attempt->call = call;
+    attempt->previous = call->attempt;
+    attempt->number = call->attempt ? call->attempt->number + 1 : 1;
+    attempt->expires_ns = timeout_ns ? call->env->loop->now_ns + timeout_ns : FG_NEVER;
+    attempt->slot.on_slot = on_slot;
+    attempt->slot.on_failed = on_failed;
+    fg_list_init(&attempt->slot.node);
+    fg_list_init(&attempt->node);
+    return attempt;
 }
 
 void fg_attempt_start(struct fg_call *call)
 {
-    struct fg_attempt *attempt = fg_arena_alloc(call->down->arena, sizeof *attempt);
+    struct fg_attempt *attempt = attempt_new(call);
     struct fg_conn *conn;
     const char *why = "";
 
-    memset(attempt, 0, sizeof *attempt);
-    attempt->call = call;
-    attempt->number = call->attempt ? call->attempt->number + 1 : 1;
-    attempt->endpoint = choose(attempt);
+    attempt->endpoint = fg_attempt_choose(attempt);
     if (!attempt->endpoint) {
-        struct fg_reply reply = breaker_reply(call);
-        count_refusal(call, call->env->loop->now_ns);
-        fg_call_fail(call, &reply);
+        struct fg_reply reply = fg_attempt_refusal(call);
+        fg_call_cannot_try(call, &reply);
         return;
     }
     call->attempt = attempt;
+    fg_list_append(&call->attempts, &attempt->node);
     attempt->endpoint->active++;
     FG_COUNT(call->env->stats, attempts_started);
-    attempt->slot.on_slot = on_slot;
-    attempt->slot.on_failed = on_failed;
-    fg_list_init(&attempt->slot.node);
     attempt->outcome.method = call->path;
     attempt->outcome.cluster = call->cluster->name;
     attempt->outcome.endpoint = attempt->endpoint->name;

@@ -5,31 +5,41 @@
 
 #include "call/route.h"
 
-/* ---- request data waiting for an endpoint ---- */
+/* ---- the request's data ---- */
 
-static void keep_early(struct fg_call *call, struct fg_buf buf)
+void fg_call_body_sent(struct fg_call *call)
 {
-    struct fg_seg *seg = fg_slab_get(&call->env->loop->mem.segments);
-    struct fg_buf kept = buf.chunk && buf.len * 4 < buf.chunk->cap ? fg_buf_copy(buf.data, buf.len) : fg_buf_ref(buf);
+    struct fg_attempt *sent = NULL;
 
-    *seg = (struct fg_seg){.chunk = kept.chunk, .data = kept.data, .len = kept.len};
-    if (call->early_tail)
-        call->early_tail->next = seg;
-    else
-        call->early_head = seg;
-    call->early_tail = seg;
+    if (!call->body.complete || (!call->committed && call->body.bytes <= call->route->retry.buffer))
+        return;
+    FG_LIST_EACH (node, &call->attempts) {
+        struct fg_attempt *attempt = FG_LIST_ENTRY(node, struct fg_attempt, node);
+        if (attempt->up && !sent)
+            sent = attempt;
+    }
+    if (!sent)
+        return;
+    /* Too much to be kept: the attempt that has it is the last (gRFC A6, memory management). */
+    fg_call_cancel_others(call, sent);
+    fg_body_drop(&call->body, &call->env->loop->mem);
 }
 
-static void drop_early(struct fg_call *call)
+static void send_on(struct fg_call *call, struct fg_buf buf, bool end_stream)
 {
-    while (call->early_head) {
-        struct fg_seg *seg = call->early_head;
-        call->early_head = seg->next;
-        if (seg->chunk)
-            fg_chunk_unref(seg->chunk);
-        fg_slab_put(&call->env->loop->mem.segments, seg);
+    bool sent = false;
+
+    if (buf.len > 0 && call->body.complete)
+        fg_body_append(&call->body, &call->env->loop->mem, call->down->arena, buf);
+    FG_LIST_EACH (node, &call->attempts) {
+        struct fg_attempt *attempt = FG_LIST_ENTRY(node, struct fg_attempt, node);
+        if (!attempt->up)
+            continue;
+        fg_attempt_send_data(attempt, buf, end_stream);
+        sent = true;
     }
-    call->early_tail = NULL;
+    if (sent)
+        fg_call_body_sent(call);
 }
 
 /* ---- the end ---- */
@@ -37,7 +47,7 @@ static void drop_early(struct fg_call *call)
 static void record(struct fg_call *call)
 {
     struct fg_outcome *outcome = &call->outcome;
-    const struct fg_attempt *attempt = call->attempt;
+    const struct fg_attempt *attempt = fg_call_answering(call);
 
     outcome->method = call->path;
     outcome->cluster = call->cluster ? call->cluster->name : FG_STR("");
@@ -45,9 +55,9 @@ static void record(struct fg_call *call)
     outcome->end_ns = call->env->loop->now_ns;
     outcome->bytes_up = call->bytes_up;
     outcome->bytes_down = call->bytes_down;
-    outcome->messages_up = call->up_framing.messages;
-    outcome->messages_down = call->down_framing.messages;
+    outcome->messages_up = call->framing.messages;
     if (attempt) {
+        outcome->messages_down = attempt->framing.messages;
         outcome->endpoint = attempt->outcome.endpoint;
         outcome->phase = attempt->outcome.phase;
         outcome->http_status = attempt->outcome.http_status;
@@ -67,71 +77,149 @@ static void end(struct fg_call *call)
     call->ended = true;
     call->down = NULL;
     fg_timer_cancel(&call->env->loop->timers, &call->timer);
-    drop_early(call);
+    fg_body_drop(&call->body, &call->env->loop->mem);
     fg_list_remove(&call->node);
     record(call);
     FG_COUNT(call->env->stats, calls_ended);
     call->env->sink.on_call(call->env->sink.context, call, &call->outcome);
 }
 
-/* The answer's end is queued: nothing more is wanted from the client. */
-static void finish_answer(struct fg_call *call)
+void fg_call_finish(struct fg_call *call)
 {
+    call->answered = true;
+    call->retry_ns = 0;
+    call->hedge_ns = FG_NEVER;
     fg_timer_cancel(&call->env->loop->timers, &call->timer);
     if (call->down && !call->request_ended)
         fg_stream_reset_after_end(call->down, FG_H2_NO_ERROR);
+}
+
+void fg_call_cancel_attempts(struct fg_call *call, enum fg_status code, enum fg_source source)
+{
+    while (!fg_list_empty(&call->attempts))
+        fg_attempt_cancel(FG_LIST_FIRST(&call->attempts, struct fg_attempt, node), code, source);
 }
 
 void fg_call_fail(struct fg_call *call, const struct fg_reply *reply)
 {
     if (call->answered || !call->down)
         return;
-    call->answered = true;
     call->outcome.code = reply->code;
     call->outcome.source = reply->source;
     call->outcome.rst_code = reply->rst_code;
     call->outcome.reason = fg_reason_name(reply->reason);
+    fg_call_cancel_attempts(call, reply->code, reply->source);
     call->dialect->send_reply(call, reply);
-    finish_answer(call);
+    fg_call_finish(call);
 }
 
-/* ---- the deadline ---- */
+/* ---- time ---- */
 
-static struct fg_reply deadline_reply(struct fg_call *call)
+static struct fg_reply time_reply(struct fg_call *call, enum fg_reason reason, const char *what, uint64_t limit_ns,
+                                  uint64_t since_ns)
 {
     struct fg_arena *arena = call->down->arena;
-    const struct fg_attempt *attempt = call->attempt;
-    uint64_t waited_ms = (call->env->loop->now_ns - call->start_ns) / FG_MS;
-    struct fg_reply reply =
-        fg_reply_make(FG_REASON_DEADLINE_EXCEEDED,
-                      fg_arena_printf(arena, "the deadline ran out after %llu ms%s%.*s", (unsigned long long)waited_ms,
-                                      attempt ? " on endpoint " : "", attempt ? (int)attempt->endpoint->name.len : 0,
-                                      attempt ? attempt->endpoint->name.p : ""));
-    fg_reply_add(&reply, "observed", fg_arena_printf(arena, "%llums", (unsigned long long)waited_ms));
-    fg_reply_add(&reply, "threshold",
-                 fg_arena_printf(arena, "%llums", (unsigned long long)((call->deadline_ns - call->start_ns) / FG_MS)));
+    const struct fg_attempt *attempt = fg_call_answering(call);
+    uint64_t observed_ms = (call->env->loop->now_ns - since_ns) / FG_MS;
+    struct fg_reply reply = fg_reply_make(
+        reason, fg_arena_printf(arena, "%s after %llu ms%s%.*s", what, (unsigned long long)observed_ms,
+                                attempt ? " on endpoint " : "", attempt ? (int)attempt->endpoint->name.len : 0,
+                                attempt ? attempt->endpoint->name.p : ""));
+    fg_reply_add(&reply, "observed", fg_arena_printf(arena, "%llums", (unsigned long long)observed_ms));
+    fg_reply_add(&reply, "threshold", fg_arena_printf(arena, "%llums", (unsigned long long)(limit_ns / FG_MS)));
     return reply;
+}
+
+static uint64_t after(uint64_t begin_ns, uint64_t limit_ns)
+{
+    return limit_ns ? begin_ns + limit_ns : FG_NEVER;
+}
+
+static uint64_t give_up_ns(const struct fg_attempt *attempt)
+{
+    return attempt->queued_ns ? after(attempt->queued_ns, attempt->call->cluster->config->limits.pending_timeout_ns)
+                              : FG_NEVER;
+}
+
+/* When something is to be done for the call although nothing arrives. */
+static uint64_t next_event(const struct fg_call *call)
+{
+    uint64_t at_ns = FG_MIN(call->deadline_ns, call->hedge_ns);
+
+    if (call->retry_ns)
+        at_ns = FG_MIN(at_ns, call->retry_ns);
+    if (call->route) {
+        at_ns = FG_MIN(at_ns, after(call->start_ns, call->route->max_stream_duration_ns));
+        at_ns = FG_MIN(at_ns, after(call->last_message_ns, call->route->stream_idle_timeout_ns));
+    }
+    FG_LIST_EACH (node, &call->attempts) {
+        const struct fg_attempt *attempt = FG_LIST_ENTRY(node, struct fg_attempt, node);
+        at_ns = FG_MIN(at_ns, FG_MIN(attempt->expires_ns, give_up_ns(attempt)));
+    }
+    return at_ns;
+}
+
+void fg_call_arm(struct fg_call *call)
+{
+    if (call->answered || call->ended)
+        return;
+    uint64_t at_ns = next_event(call);
+    if (at_ns != call->timer.at_ns)
+        fg_timer_arm(&call->env->loop->timers, &call->timer, at_ns);
+}
+
+/* Is the call's own time up? Then it has ended. */
+static bool time_is_up(struct fg_call *call, uint64_t now_ns)
+{
+    const struct fg_config_route *route = call->route;
+    struct fg_reply reply;
+
+    if (now_ns >= call->deadline_ns) {
+        FG_COUNT(call->env->stats, deadlines_exceeded);
+        reply = time_reply(call, FG_REASON_DEADLINE_EXCEEDED, "the deadline ran out",
+                           call->deadline_ns - call->start_ns, call->start_ns);
+    } else if (now_ns >= after(call->start_ns, route->max_stream_duration_ns)) {
+        FG_COUNT(call->env->stats, streams_over_duration);
+        reply = time_reply(call, FG_REASON_MAX_STREAM_DURATION, "the stream reached max_stream_duration",
+                           route->max_stream_duration_ns, call->start_ns);
+    } else if (now_ns >= after(call->last_message_ns, route->stream_idle_timeout_ns)) {
+        FG_COUNT(call->env->stats, streams_idle);
+        reply = time_reply(call, FG_REASON_STREAM_IDLE, "no message in either direction: stream_idle_timeout",
+                           route->stream_idle_timeout_ns, call->last_message_ns);
+    } else {
+        return false;
+    }
+    fg_call_fail(call, &reply);
+    return true;
+}
+
+/* The first attempt whose time is up, or NULL. */
+static struct fg_attempt *find_late(const struct fg_call *call, uint64_t now_ns)
+{
+    FG_LIST_EACH (node, &call->attempts) {
+        struct fg_attempt *attempt = FG_LIST_ENTRY(node, struct fg_attempt, node);
+        if (now_ns >= FG_MIN(attempt->expires_ns, give_up_ns(attempt)))
+            return attempt;
+    }
+    return NULL;
 }
 
 static void on_timer(struct fg_timer *timer, uint64_t now_ns)
 {
     struct fg_call *call = FG_CONTAINER_OF(timer, struct fg_call, timer);
-    struct fg_attempt *attempt = call->attempt;
+    struct fg_attempt *late;
 
-    if (now_ns >= call->deadline_ns) {
-        struct fg_reply reply = deadline_reply(call);
-        FG_COUNT(call->env->stats, deadlines_exceeded);
-        if (attempt)
-            fg_attempt_cancel(attempt, FG_STATUS_DEADLINE_EXCEEDED, FG_SOURCE_DEADLINE);
-        fg_call_fail(call, &reply);
+    if (time_is_up(call, now_ns))
         return;
+    while (!call->answered && (late = find_late(call, now_ns))) {
+        if (now_ns >= late->expires_ns)
+            fg_attempt_expire(late);
+        else
+            fg_attempt_queue_timeout(late);
     }
-    if (attempt && attempt->queued_ns) {
-        struct fg_reply reply =
-            fg_reply_make(FG_REASON_QUEUE_TIMEOUT, FG_STR("no stream slot became free within limits.pending_timeout"));
-        fg_attempt_cancel(attempt, reply.code, reply.source);
-        fg_call_fail(call, &reply);
-    }
+    if (!call->answered)
+        fg_call_on_retry_timer(call, now_ns);
+    fg_call_arm(call);
 }
 
 /* ---- events of the downstream stream ---- */
@@ -143,8 +231,8 @@ static void on_headers(struct fg_stream *stream, struct fg_headers *headers, uns
     (void)flags;
 
     call->request_ended = true;
-    if (!call->answered && call->attempt && call->attempt->up)
-        fg_attempt_send_data(call->attempt, (struct fg_buf){0}, true);
+    if (!call->answered)
+        send_on(call, (struct fg_buf){0}, true);
 }
 
 static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream)
@@ -156,27 +244,23 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
         fg_stream_consume(stream, buf.len);
         return;
     }
-    if (fg_grpc_framing_feed(&call->up_framing, buf.data, buf.len) != 0) {
+    if (fg_grpc_framing_feed(&call->framing, buf.data, buf.len) != 0) {
         struct fg_reply reply =
             fg_reply_make(FG_REASON_MALFORMED_MESSAGE, FG_STR("a message of the request has a bad compression flag"));
-        if (call->attempt)
-            fg_attempt_cancel(call->attempt, reply.code, reply.source);
         fg_call_fail(call, &reply);
         return;
     }
     call->bytes_up += buf.len;
-    if (call->attempt && call->attempt->up)
-        fg_attempt_send_data(call->attempt, buf, end_stream);
-    else if (buf.len > 0)
-        keep_early(call, buf);
+    call->last_message_ns = call->env->loop->now_ns;
+    send_on(call, buf, end_stream);
 }
 
 static void on_sent(struct fg_stream *stream, size_t bytes)
 {
     struct fg_call *call = stream->user;
 
-    if (call->attempt && call->attempt->up)
-        fg_stream_consume(call->attempt->up, bytes);
+    if (call->committed && call->committed->up)
+        fg_stream_consume(call->committed->up, bytes);
 }
 
 static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
@@ -191,8 +275,7 @@ static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
         call->outcome.source = source;
         call->outcome.rst_code = why->code;
         call->outcome.reason = why->reason;
-        if (call->attempt)
-            fg_attempt_cancel(call->attempt, FG_STATUS_CANCELLED, source);
+        fg_call_cancel_attempts(call, FG_STATUS_CANCELLED, source);
     }
     end(call);
 }
@@ -205,6 +288,23 @@ static void fail_with(struct fg_call *call, enum fg_reason reason, struct fg_str
 {
     struct fg_reply reply = fg_reply_make(reason, message);
     fg_call_fail(call, &reply);
+}
+
+/* The route's, unless the client may say it: "0", "1" or "2"; anything else is counted and changes nothing. */
+static void set_priority(struct fg_call *call)
+{
+    const struct fg_config_route *route = call->route;
+    const struct fg_header *field =
+        route->priority_header ? fg_headers_find(&call->request, fg_str_from(route->priority_header)) : NULL;
+
+    call->priority = route->priority;
+    call->weight = FG_MAX(route->weight, 1u);
+    if (field && field->value.len == 1 && field->value.p[0] >= '0' && field->value.p[0] <= '2')
+        call->priority = (unsigned)(field->value.p[0] - '0');
+    else if (field)
+        FG_COUNT(call->env->stats, malformed_priorities);
+    if (call->priority != 1 || call->weight != 1)
+        call->down->ops->set_priority(call->down, 2 * (1 - (int)call->priority), call->weight);
 }
 
 static void route(struct fg_call *call)
@@ -220,11 +320,9 @@ static void route(struct fg_call *call)
     call->cluster = &env->clusters[call->route->cluster];
     if (call->route->timeout_ns && call->start_ns + call->route->timeout_ns < call->deadline_ns)
         call->deadline_ns = call->start_ns + call->route->timeout_ns;
-    if (call->deadline_ns != FG_NEVER)
-        fg_timer_arm(&env->loop->timers, &call->timer, call->deadline_ns);
-    if (call->route->priority != 1 || call->route->weight != 1)
-        call->down->ops->set_priority(call->down, 2 * (1 - (int)call->route->priority), call->route->weight);
-    fg_attempt_start(call);
+    set_priority(call);
+    fg_call_try(call);
+    fg_call_arm(call);
 }
 
 void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, struct fg_stream *down,
@@ -239,8 +337,10 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
     call->peer = &down->conn->peer;
     call->request = *request;
     call->request_ended = flags & FG_H2_END_STREAM;
-    call->start_ns = env->loop->now_ns;
-    call->deadline_ns = FG_NEVER;
+    call->start_ns = call->last_message_ns = env->loop->now_ns;
+    call->deadline_ns = call->hedge_ns = FG_NEVER;
+    fg_list_init(&call->attempts);
+    fg_body_init(&call->body);
     fg_timer_init(&call->timer, on_timer);
     fg_list_append(&env->calls, &call->node);
     down->events = &down_events;
@@ -257,8 +357,10 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
 
 struct fg_wait fg_call_wait(const struct fg_call *call)
 {
-    const struct fg_attempt *attempt = call->attempt;
+    const struct fg_attempt *attempt = fg_call_answering(call);
 
+    if (call->retry_ns)
+        return (struct fg_wait){attempt->outcome.end_ns, FG_WAIT_RETRY};
     if (call->down) {
         struct fg_wait wait = call->down->ops->wait(call->down);
         if (wait.cause != FG_WAIT_NONE)

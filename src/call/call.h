@@ -1,4 +1,6 @@
-/* A call: one request of a client and its answer. It has a deadline, a route, and attempts: tries on one endpoint each.
+/* A call: one request of a client and its answer. It has a deadline, a route, and attempts: tries on one endpoint each,
+ * one after the other (retries) or side by side (hedging). The first whose answer is passed on has the call: from then
+ * on it is committed, and the other attempts end.
  *
  * A call lives in the arena of its downstream stream and ends with it: whatever happens upstream, on_close of the
  * downstream stream is the last event. Its outcome is recorded exactly then, each attempt's when that attempt ends. */
@@ -6,6 +8,7 @@
 #define FG_CALL_CALL_H
 
 #include "base/list.h"
+#include "call/body.h"
 #include "call/reply.h"
 #include "config/config.h"
 #include "http/stream.h"
@@ -34,21 +37,46 @@ struct fg_call_env {
     struct fg_breaker_registry *breakers;
     struct fg_outcome_sink sink;
     struct fg_list calls;
+    uint64_t random; /* of backoff; never 0 */
     bool draining;
+};
+
+/* What was tried so far. */
+struct fg_retry_state {
+    unsigned attempts;            /* that count */
+    unsigned refused, never_sent; /* transparent retries by cause */
 };
 
 struct fg_attempt {
     struct fg_call *call;
+    struct fg_list node;         /* in call->attempts while it is in progress */
+    struct fg_attempt *previous; /* that the call made before; NULL: the first */
     struct fg_endpoint *endpoint;
     struct fg_stream *up; /* NULL: none yet, or ended */
     struct fg_slot_wait slot;
     struct fg_breaker *breaker; /* of method x endpoint */
     uint32_t ticket, rollup_ticket;
     uint32_t number;
-    uint64_t queued_ns;    /* since when it waits for a slot; 0: it does not */
-    uint64_t last_data_ns; /* when the endpoint last sent something */
+    uint64_t queued_ns;             /* since when it waits for a slot; 0: it does not */
+    uint64_t expires_ns;            /* retry.attempt_timeout; FG_NEVER: none */
+    uint64_t last_data_ns;          /* when the endpoint last sent something */
+    uint64_t sent_bytes;            /* of the request, framed on its stream */
+    struct fg_headers held;         /* response headers that wait for the first message; in the stream's arena */
+    struct fg_grpc_framing framing; /* of the answer */
     struct fg_outcome outcome;
+    bool holds; /* `held` has something */
+    bool is_hedge;
     bool ended;
+};
+
+/* What an attempt came to, before it is passed on or forgotten. */
+struct fg_answer {
+    const struct fg_reply *reply; /* a status of the gateway's own; NULL: the endpoint's, as follows */
+    struct fg_headers headers;    /* empty: trailers-only, or passed on already */
+    struct fg_headers trailers;
+    enum fg_status code;
+    enum fg_source source;
+    uint32_t attempt; /* which one */
 };
 
 struct fg_call {
@@ -61,34 +89,88 @@ struct fg_call {
     struct fg_str path;        /* "/pkg.Service/Method": without query */
     const struct fg_config_route *route;
     struct fg_cluster *cluster;
+    unsigned priority, weight;
     uint64_t start_ns, deadline_ns; /* FG_NEVER: none */
-    struct fg_timer timer;          /* deadline, or pending timeout while it waits for a slot */
-    struct fg_attempt *attempt;     /* the latest; NULL: none made */
+    uint64_t last_message_ns;       /* data in either direction */
+    struct fg_timer timer;          /* armed for the first of everything that call.c's next_event() looks at */
 
-    struct fg_seg *early_head, *early_tail; /* request data that came before a stream to the endpoint was there */
-    struct fg_grpc_framing up_framing, down_framing;
+    struct fg_list attempts;       /* in progress */
+    struct fg_attempt *attempt;    /* the latest; NULL: none made */
+    struct fg_attempt *committed;  /* whose answer is being passed on */
+    struct fg_retry_state retries; /* how many of what kind were made */
+    struct fg_answer *last_answer; /* of an attempt that is being repeated; in the arena; NULL: none */
+    uint64_t retry_ns;             /* when the next attempt is due; 0: none is */
+    uint64_t hedge_ns;             /* when the next hedge is due; FG_NEVER: none */
+
+    struct fg_body body;
+    struct fg_grpc_framing framing; /* of the request */
     uint64_t bytes_up, bytes_down;
+    uint64_t credited_bytes; /* given back to the client as window */
     bool request_ended : 1, headers_sent : 1, answered : 1 /* the end of the answer is queued */, ended : 1;
+    bool starting : 1, start_again : 1; /* fg_call_try is at work; and shall go round once more */
 
     struct fg_outcome outcome; /* what the caller was told; complete when the stream has closed */
 };
+
+/* The attempt that speaks for the call: the committed one, else the latest; NULL: none was made. */
+static inline struct fg_attempt *fg_call_answering(const struct fg_call *call)
+{
+    return call->committed ? call->committed : call->attempt;
+}
 
 /* A request has arrived on DOWN: takes it to its end. FLAGS are those of on_headers. */
 void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, struct fg_stream *down,
                    struct fg_headers *request, unsigned flags);
 
-/* Ends the call with a status that the gateway makes itself. Attempts in progress are cancelled by the caller. */
+/* Ends the call with a status that the gateway makes itself; attempts in progress end, too. */
 void fg_call_fail(struct fg_call *call, const struct fg_reply *reply);
+
+/* Ends all attempts in progress. CODE and SOURCE go into their outcomes. */
+void fg_call_cancel_attempts(struct fg_call *call, enum fg_status code, enum fg_source source);
 
 /* What the call waits for, seen from the caller; `since_ns` 0: it does not. */
 struct fg_wait fg_call_wait(const struct fg_call *call);
 
-/* ---- attempt.c ---- */
+/* Something has changed that the timer depends on. */
+void fg_call_arm(struct fg_call *call);
+
+/* The end of the answer is queued: nothing more is wanted from the client. */
+void fg_call_finish(struct fg_call *call);
+
+/* What has come of the request is queued on a stream: keeps it for another attempt, or forgets it. */
+void fg_call_body_sent(struct fg_call *call);
+
+/* ---- again.c: one attempt or several ---- */
+
+void fg_call_try(struct fg_call *call); /* begins an attempt; never within another one's beginning */
+/* May the answer of an attempt still be thrown away for another attempt? Then its headers are held. */
+bool fg_call_may_try_again(const struct fg_call *call);
+/* ATTEMPT answers: its headers go to the client, the others end, the request is kept no longer. */
+void fg_call_commit(struct fg_call *call, struct fg_attempt *attempt);
+/* ATTEMPT has ended (its outcome is complete) with ANSWER: passes it on, or tries again. ANSWER is borrowed. */
+void fg_call_attempt_ended(struct fg_attempt *attempt, const struct fg_answer *answer);
+/* No attempt could begin: passes on what the one before came to, or REPLY. */
+void fg_call_cannot_try(struct fg_call *call, const struct fg_reply *reply);
+void fg_call_cancel_others(struct fg_call *call, const struct fg_attempt *winner); /* hedges that are not needed */
+void fg_call_on_retry_timer(struct fg_call *call, uint64_t now_ns);
+
+/* ---- attempt.c: one try ---- */
 
 void fg_attempt_start(struct fg_call *call);
 void fg_attempt_send_data(struct fg_attempt *attempt, struct fg_buf buf, bool end); /* borrows BUF */
 /* Stops it because of something on our or the client's side: RST_STREAM(CANCEL). CODE, SOURCE go into its outcome. */
 void fg_attempt_cancel(struct fg_attempt *attempt, enum fg_status code, enum fg_source source);
+void fg_attempt_expire(struct fg_attempt *attempt);        /* retry.attempt_timeout is over */
+void fg_attempt_queue_timeout(struct fg_attempt *attempt); /* limits.pending_timeout is over */
+
+/* ---- choose.c: on which endpoint ---- */
+
+/* Chooses an endpoint and takes the permits of its breakers. NULL: all are refused. */
+struct fg_endpoint *fg_attempt_choose(struct fg_attempt *attempt);
+/* Why none takes the call; counts the refusal. */
+struct fg_reply fg_attempt_refusal(struct fg_call *call);
+/* Reports the outcome to the breakers. */
+void fg_attempt_report(struct fg_attempt *attempt, uint64_t now_ns);
 
 /* ---- what a dialect does ---- */
 

@@ -20,6 +20,14 @@
     X(QUEUE_TIMEOUT, UNAVAILABLE, QUEUE)                                                                               \
     X(CONNECT_FAILED, UNAVAILABLE, CONNECT)                                                                            \
     X(DEADLINE_EXCEEDED, DEADLINE_EXCEEDED, DEADLINE)                                                                  \
+    X(ATTEMPT_TIMEOUT, UNAVAILABLE, DEADLINE)                                                                          \
+    X(MAX_STREAM_DURATION, DEADLINE_EXCEEDED, DEADLINE)                                                                \
+    X(STREAM_IDLE, UNAVAILABLE, IDLE)                                                                                  \
+    X(RATE_LIMITED, RESOURCE_EXHAUSTED, LIMIT)                                                                         \
+    X(MESSAGE_RATE, RESOURCE_EXHAUSTED, LIMIT)                                                                         \
+    X(DOOMED, DEADLINE_EXCEEDED, QUEUE)                                                                                \
+    X(SHED, UNAVAILABLE, QUEUE)                                                                                        \
+    X(OVERLOADED, RESOURCE_EXHAUSTED, BREAKER)                                                                         \
     X(DRAINING, UNAVAILABLE, DRAIN)                                                                                    \
     X(UPSTREAM_RESET, UNAVAILABLE, RST)                                                                                \
     X(UPSTREAM_REFUSED, UNAVAILABLE, GOAWAY)                                                                           \

@@ -63,7 +63,7 @@ static void put_side(FILE *out, const char *name, const struct fg_stream *stream
 static void put_call(const struct fg_worker *worker, const struct seen *seen, FILE *out)
 {
     const struct fg_call *call = seen->call;
-    const struct fg_attempt *attempt = call->attempt;
+    const struct fg_attempt *attempt = fg_call_answering(call);
     uint64_t now_ns = worker->loop.now_ns;
 
     fprintf(out, "{\"worker\": %u, ", worker->index);
@@ -80,7 +80,7 @@ static void put_call(const struct fg_worker *worker, const struct seen *seen, FI
     fprintf(out, ", \"wait\": {\"cause\": \"%s\", \"age_ms\": %.3f}", fg_wait_name(seen->wait.cause), ms(seen->age_ns));
     fprintf(out, ", \"bytes_up\": %llu, \"bytes_down\": %llu, \"messages_up\": %llu, \"messages_down\": %llu",
             (unsigned long long)call->bytes_up, (unsigned long long)call->bytes_down,
-            (unsigned long long)call->up_framing.messages, (unsigned long long)call->down_framing.messages);
+            (unsigned long long)call->framing.messages, (unsigned long long)(attempt ? attempt->framing.messages : 0));
     put_side(out, "downstream", call->down);
     put_side(out, "upstream", attempt ? attempt->up : NULL);
     fputc('}', out);

@@ -215,8 +215,6 @@ static void on_drain_timeout(struct fg_timer *timer, uint64_t now_ns)
             fg_reply_make(FG_REASON_DRAINING, FG_STR("the gateway shuts down and drain_timeout is over"));
         if (call->answered)
             continue;
-        if (call->attempt)
-            fg_attempt_cancel(call->attempt, reply.code, reply.source);
         fg_call_fail(call, &reply);
     }
     for (size_t i = 0; i < worker->servers_len; i++)

@@ -1,0 +1,153 @@
+/* On which endpoint an attempt goes, and what the breakers say to it. */
+#include "call/call.h"
+
+struct choice {
+    struct fg_call *call;
+    uint64_t now_ns;
+};
+
+static const struct fg_config_breaker *breaker_config(const struct fg_call *call)
+{
+    return &call->cluster->config->breaker;
+}
+
+static struct fg_breaker *method_breaker(const struct fg_call *call, const struct fg_endpoint *endpoint)
+{
+    return fg_breaker_get(call->env->breakers, call->cluster->name, endpoint->name, call->path);
+}
+
+static bool admits(void *context, struct fg_endpoint *endpoint)
+{
+    const struct choice *choice = context;
+    const struct fg_config_breaker *config = breaker_config(choice->call);
+
+    return fg_breaker_admits(endpoint->breaker, config, choice->now_ns) &&
+           fg_breaker_admits(method_breaker(choice->call, endpoint), config, choice->now_ns);
+}
+
+static bool admits_all(void *context, struct fg_endpoint *endpoint)
+{
+    (void)context;
+    (void)endpoint;
+    return true;
+}
+
+/* Takes the permits of both circuits, or none. */
+static bool ask_breakers(struct fg_attempt *attempt, uint64_t now_ns)
+{
+    const struct fg_config_breaker *config = breaker_config(attempt->call);
+
+    attempt->breaker = method_breaker(attempt->call, attempt->endpoint);
+    if (fg_breaker_ask(attempt->endpoint->breaker, config, now_ns, &attempt->rollup_ticket) == FG_BREAKER_REFUSE)
+        return false;
+    if (fg_breaker_ask(attempt->breaker, config, now_ns, &attempt->ticket) != FG_BREAKER_REFUSE)
+        return true;
+    fg_breaker_report(attempt->endpoint->breaker, config, FG_CLASS_IGNORED, attempt->rollup_ticket, now_ns);
+    return false;
+}
+
+/* Do breakers refuse more of the cluster than max_ejected allows (at least one endpoint)? Then the refused ones are
+ * used as well: too many bad endpoints say more about the load, or the breaker, than about them (Envoy's panic
+ * threshold). */
+static bool too_many_refused(struct choice *choice)
+{
+    struct fg_cluster *cluster = choice->call->cluster;
+    size_t allowed = (size_t)(cluster->config->breaker.max_ejected * (double)cluster->endpoints_len), refused = 0;
+
+    for (size_t i = 0; i < cluster->endpoints_len; i++)
+        refused += !admits(choice, &cluster->endpoints[i]);
+    return refused > FG_MAX(allowed, (size_t)1);
+}
+
+/* The endpoint that would have been taken has refused the call: its circuits count that. */
+static void count_refusal(struct fg_call *call, uint64_t now_ns)
+{
+    const struct fg_config_breaker *config = breaker_config(call);
+    struct fg_endpoint *endpoint = fg_cluster_pick(call->cluster, admits_all, NULL);
+    struct fg_breaker *both[] = {endpoint->breaker, method_breaker(call, endpoint)};
+
+    for (size_t i = 0; i < FG_ARRAY_LEN(both); i++) {
+        uint32_t ticket = 0;
+        if (fg_breaker_admits(both[i], config, now_ns))
+            continue;
+        if (fg_breaker_ask(both[i], config, now_ns, &ticket) !=
+            FG_BREAKER_REFUSE) /* it has changed its mind just now */
+            fg_breaker_report(both[i], config, FG_CLASS_IGNORED, ticket, now_ns);
+    }
+    FG_COUNT(call->env->stats, breaker_refusals);
+}
+
+struct fg_endpoint *fg_attempt_choose(struct fg_attempt *attempt)
+{
+    struct fg_call *call = attempt->call;
+    const struct fg_config_breaker *config = breaker_config(call);
+    struct choice choice = {call, call->env->loop->now_ns};
+
+    if (!config->enabled || (config->max_ejected < 1.0 && too_many_refused(&choice)))
+        return fg_cluster_pick(call->cluster, admits_all, NULL);
+    /* Another worker may take the last permit between the look and the asking: look again, a few times at most. */
+    for (int tries = 0; tries < 4; tries++) {
+        attempt->endpoint = fg_cluster_pick(call->cluster, admits, &choice);
+        if (!attempt->endpoint)
+            break;
+        if (ask_breakers(attempt, choice.now_ns))
+            return attempt->endpoint;
+    }
+    attempt->breaker = NULL;
+    return NULL;
+}
+
+/* Why no endpoint takes the call: the circuit that lets a probe through first speaks for all. */
+static struct fg_reply breaker_reply(struct fg_call *call)
+{
+    const struct fg_config_breaker *config = breaker_config(call);
+    struct fg_arena *arena = call->down->arena;
+    uint64_t now_ns = call->env->loop->now_ns;
+    struct fg_breaker_info best = {.retry_in_ns = UINT64_MAX};
+    struct fg_endpoint *guilty = &call->cluster->endpoints[0];
+
+    for (size_t i = 0; i < call->cluster->endpoints_len; i++) {
+        struct fg_endpoint *endpoint = &call->cluster->endpoints[i];
+        struct fg_breaker *both[] = {endpoint->breaker, method_breaker(call, endpoint)};
+        for (size_t b = 0; b < FG_ARRAY_LEN(both); b++) {
+            struct fg_breaker_info info;
+            fg_breaker_describe(both[b], config, now_ns, &info);
+            if (info.state == FG_BREAKER_CLOSED || info.retry_in_ns >= best.retry_in_ns)
+                continue;
+            best = info;
+            guilty = endpoint;
+        }
+    }
+    if (best.retry_in_ns == UINT64_MAX) /* it closed in this moment */
+        best = (struct fg_breaker_info){.cause = "", .retry_in_ns = 0};
+    struct fg_reply reply = fg_reply_make(
+        FG_REASON_BREAKER_OPEN,
+        fg_arena_printf(
+            arena, "every endpoint of cluster %s is refused by its breaker; %.*s: %s %g of %g, next probe in %llu ms",
+            call->cluster->config->name, (int)guilty->name.len, guilty->name.p, best.cause, best.observed,
+            best.threshold, (unsigned long long)(best.retry_in_ns / FG_MS)));
+    fg_reply_add(&reply, "endpoint", guilty->name);
+    fg_reply_add(&reply, "cause", fg_str_from(best.cause));
+    fg_reply_add(&reply, "observed", fg_arena_printf(arena, "%g", best.observed));
+    fg_reply_add(&reply, "threshold", fg_arena_printf(arena, "%g", best.threshold));
+    reply.retry_after_ns = FG_MAX(best.retry_in_ns, FG_MS);
+    return reply;
+}
+
+struct fg_reply fg_attempt_refusal(struct fg_call *call)
+{
+    struct fg_reply reply = breaker_reply(call);
+
+    count_refusal(call, call->env->loop->now_ns);
+    return reply;
+}
+
+void fg_attempt_report(struct fg_attempt *attempt, uint64_t now_ns)
+{
+    const struct fg_config_breaker *config = breaker_config(attempt->call);
+
+    if (!attempt->breaker)
+        return;
+    fg_breaker_report(attempt->breaker, config, attempt->outcome.class, attempt->ticket, now_ns);
+    fg_breaker_report(attempt->endpoint->breaker, config, attempt->outcome.class, attempt->rollup_ticket, now_ns);
+}
