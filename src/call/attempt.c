@@ -64,6 +64,8 @@ static void let_go(struct fg_attempt *attempt, uint32_t code)
 void fg_attempt_cancel(struct fg_attempt *attempt, enum fg_status code, enum fg_source source)
 {
     leave_queue(attempt);
+    if (attempt->up && source == FG_SOURCE_DEADLINE)
+        fg_conn_note(attempt->up->conn, FG_CONN_SILENT, attempt->outcome.start_ns);
     let_go(attempt, FG_H2_CANCEL);
     if (attempt->ended)
         return;
@@ -78,6 +80,8 @@ static void fail(struct fg_attempt *attempt, struct fg_reply *reply)
     attempt->outcome.reason = fg_reason_name(reply->reason);
     fg_reply_add(reply, "endpoint", attempt->endpoint->name);
     leave_queue(attempt);
+    if (attempt->up && reply->source == FG_SOURCE_DEADLINE)
+        fg_conn_note(attempt->up->conn, FG_CONN_SILENT, attempt->outcome.start_ns);
     let_go(attempt, FG_H2_CANCEL);
     end(attempt, reply->code, reply->source);
     struct fg_answer answer = {
@@ -111,6 +115,7 @@ static void answered(struct fg_attempt *attempt, struct fg_headers *fields, enum
     attempt->outcome.phase = FG_PHASE_DONE;
     attempt->outcome.safe_to_retry = FG_SAFE_PROCESSED;
     attempt->up->ops->add_stalls(attempt->up, attempt->outcome.stall_ns);
+    fg_conn_note(attempt->up->conn, FG_CONN_ANSWERED, attempt->outcome.start_ns);
     end(attempt, answer.code, answer.source);
     fg_call_attempt_ended(attempt, &answer);
     /* An endpoint that has not read the whole request need not. */
@@ -295,6 +300,8 @@ static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
     if (attempt->ended)
         return; /* the answer is complete; a reset after it takes nothing away (RFC 9113 section 8.1) */
     stream->ops->add_stalls(stream, attempt->outcome.stall_ns);
+    if (why->by == FG_H2_CLOSED_PEER_RESET && why->code != FG_H2_REFUSED_STREAM)
+        fg_conn_note(stream->conn, FG_CONN_BROKE, attempt->outcome.start_ns);
     struct fg_reply reply = close_reply(attempt, why);
     fail(attempt, &reply);
 }

@@ -263,20 +263,41 @@ static void on_sent(struct fg_stream *stream, size_t bytes)
         fg_stream_consume(call->committed->up, bytes);
 }
 
+/* A caller whose deadline runs out cancels, and its clock began before ours: its RST_STREAM comes first. It is the
+ * deadline all the same, and an endpoint that lets deadlines pass must not look healthy. */
+static bool is_at_deadline(const struct fg_call *call)
+{
+    if (call->deadline_ns == FG_NEVER)
+        return false;
+    uint64_t early_ns = FG_MAX(FG_MIN((call->deadline_ns - call->start_ns) / 20, 50 * FG_MS), FG_MS);
+    return call->env->loop->now_ns + early_ns >= call->deadline_ns;
+}
+
+static void gone(struct fg_call *call, const struct fg_h2_close *why)
+{
+    enum fg_source source = why->by == FG_H2_CLOSED_PEER_RESET ? FG_SOURCE_CLIENT_CANCEL : FG_SOURCE_CLIENT_GONE;
+    enum fg_status code = FG_STATUS_CANCELLED;
+
+    if (!call->answered && source == FG_SOURCE_CLIENT_CANCEL && is_at_deadline(call)) {
+        source = FG_SOURCE_DEADLINE;
+        code = FG_STATUS_DEADLINE_EXCEEDED;
+        FG_COUNT(call->env->stats, deadlines_exceeded);
+    }
+    /* A reset after the whole answer was queued still means that the caller did not get it. */
+    call->outcome.code = code;
+    call->outcome.source = source;
+    call->outcome.rst_code = why->code;
+    call->outcome.reason = why->reason;
+    fg_call_cancel_attempts(call, code, source);
+}
+
 static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
 {
     struct fg_call *call = stream->user;
 
     stream->ops->add_stalls(stream, call->outcome.stall_ns);
-    if (why->by != FG_H2_CLOSED_COMPLETE) {
-        enum fg_source source = why->by == FG_H2_CLOSED_PEER_RESET ? FG_SOURCE_CLIENT_CANCEL : FG_SOURCE_CLIENT_GONE;
-        /* A reset after the whole answer was queued still means that the caller did not get it. */
-        call->outcome.code = FG_STATUS_CANCELLED;
-        call->outcome.source = source;
-        call->outcome.rst_code = why->code;
-        call->outcome.reason = why->reason;
-        fg_call_cancel_attempts(call, FG_STATUS_CANCELLED, source);
-    }
+    if (why->by != FG_H2_CLOSED_COMPLETE)
+        gone(call, why);
     end(call);
 }
 

@@ -228,6 +228,12 @@ static void keepalive(struct fg_h2_conn *conn)
     fg_h2_write_control(conn, FG_H2_PING, 0, 0, alive_ping, sizeof alive_ping);
 }
 
+void fg_h2_conn_ping(struct fg_h2_conn *conn)
+{
+    if (!conn->failed && !conn->ping_out)
+        keepalive(conn);
+}
+
 void fg_h2_conn_on_time(struct fg_h2_conn *conn)
 {
     const struct fg_h2_options *o = conn->options;

@@ -95,6 +95,10 @@ void fg_h2_conn_pull(struct fg_h2_conn *conn, size_t max_bytes);
  * control frame limit. PROGRESS: at least some of it was written. */
 void fg_h2_conn_set_blocked(struct fg_h2_conn *conn, bool blocked, bool progress);
 
+/* Client role: asks the peer for a sign of life now instead of after keepalive_interval; no answer within
+ * keepalive_timeout ends the connection. Nothing happens while such a question is out. */
+void fg_h2_conn_ping(struct fg_h2_conn *conn);
+
 /* The transport is gone, or is to be: every stream gets on_close. The connection can be cleaned up after that. */
 void fg_h2_conn_lost(struct fg_h2_conn *conn, const char *reason);
 void fg_h2_conn_cleanup(struct fg_h2_conn *conn);

@@ -9,7 +9,8 @@
 #define BACKLOG_BYTES  (1u << 20)
 #define IOV_MAX_LEN    64
 #define CLOSE_GRACE_NS (500 * FG_MS) /* for our last words to arrive, or for a peer that does not read to start */
-#define STALL_NS       (10 * FG_MS)  /* longer than a round trip in a data centre, shorter than anybody's patience */
+#define TROUBLE_MAX    3
+#define STALL_NS       (10 * FG_MS) /* longer than a round trip in a data centre, shorter than anybody's patience */
 
 /* ---- streams: the vtable over the HTTP/2 engine ---- */
 
@@ -544,6 +545,40 @@ bool fg_conn_is_stalled(const struct fg_conn *conn, uint64_t now_ns)
 {
     uint64_t socket_ns = conn->h2.socket_blocked_since_ns, window_ns = conn->h2.window_blocked_since_ns;
     return (socket_ns && now_ns > socket_ns + STALL_NS) || (window_ns && now_ns > window_ns + STALL_NS);
+}
+
+void fg_conn_note(struct fg_conn *conn, enum fg_conn_sign sign, uint64_t since_ns)
+{
+    uint64_t now_ns = conn->side->loop->now_ns;
+
+    if (conn->state != FG_CONN_OPEN)
+        return;
+    switch (sign) {
+    case FG_CONN_ANSWERED:
+        conn->trouble = 0;
+        break;
+    case FG_CONN_BROKE:
+        conn->trouble += conn->trouble < TROUBLE_MAX;
+        break;
+    case FG_CONN_SILENT:
+        /* What came early may be no more than an acknowledgement of the request. */
+        if (conn->h2.last_recv_ns > since_ns + (now_ns - since_ns) / 2)
+            break;
+        conn->silent_ns = now_ns;
+        fg_h2_conn_ping(&conn->h2);
+        arm_timer(conn);
+        break;
+    }
+}
+
+bool fg_conn_is_broken(const struct fg_conn *conn)
+{
+    return conn->trouble >= TROUBLE_MAX;
+}
+
+bool fg_conn_is_suspect(const struct fg_conn *conn)
+{
+    return fg_conn_is_broken(conn) || (conn->silent_ns && conn->h2.last_recv_ns < conn->silent_ns);
 }
 
 struct fg_stream *fg_conn_request(struct fg_conn *conn, struct fg_headers *headers, bool end,

@@ -54,6 +54,8 @@ struct fg_conn {
     uint64_t opened_ns;
     uint64_t closing_ns; /* since when it is done but for bytes that the peer does not take; 0: it is not */
     uint8_t state;       /* enum fg_conn_state; changed by set_state() in conn.c only */
+    uint8_t trouble;     /* streams in a row that broke without an answer */
+    uint64_t silent_ns;  /* when it was found silent; it is until it brings bytes; 0: it was not */
     bool read_paused;
     bool half_closed; /* we have said everything and wait for the peer to close */
     const char *why;  /* it is being closed; static or in pipe.error */
@@ -76,6 +78,20 @@ struct fg_conn *fg_conn_connect(struct fg_conn_side *side, const struct fg_addre
 uint32_t fg_conn_free_slots(const struct fg_conn *conn);
 /* Output has not moved for a while (socket or connection window): a bad place for a new stream. */
 bool fg_conn_is_stalled(const struct fg_conn *conn, uint64_t now_ns);
+
+/* What the end of a stream says of the connection under it. */
+enum fg_conn_sign {
+    FG_CONN_ANSWERED, /* the peer gave a status */
+    FG_CONN_BROKE,    /* the peer reset the stream */
+    FG_CONN_SILENT,   /* the answer did not come in time */
+};
+
+/* Client role. SINCE_NS: when the stream was opened. A connection that brought nothing in the latter half of the time
+ * since then is asked for a sign of life at once. */
+void fg_conn_note(struct fg_conn *conn, enum fg_conn_sign sign, uint64_t since_ns);
+bool fg_conn_is_broken(const struct fg_conn *conn); /* its last streams all broke */
+/* Broken, or silent while an answer was due: a bad place for a new stream. */
+bool fg_conn_is_suspect(const struct fg_conn *conn);
 
 /* Client role; a slot must be free. */
 struct fg_stream *fg_conn_request(struct fg_conn *conn, struct fg_headers *headers, bool end,

@@ -65,8 +65,8 @@ enum fg_slot_result {
     FG_SLOT_FAILED,  /* connecting failed at once; *WHY */
 };
 
-/* Asks for a stream slot. Coalesces: the first connection that has one and is not stalled; a further connection is
- * opened when slots run out. */
+/* Asks for a stream slot. Coalesces: the first connection that has one and is neither stalled nor suspect; a further
+ * connection is opened when slots run out or only bad connections have some. */
 enum fg_slot_result fg_endpoint_acquire(struct fg_endpoint *endpoint, struct fg_slot_wait *wait, struct fg_conn **conn,
                                         const char **why) __attribute__((warn_unused_result));
 void fg_endpoint_cancel(struct fg_slot_wait *wait);                            /* harmless if it does not wait */

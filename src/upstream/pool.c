@@ -1,5 +1,6 @@
 /* Connections to an endpoint and the calls that wait for one. Few connections are fast (doc/performance: calls of many
- * clients share writes), so another one is opened only for a reason: no free stream slot, or stalled output. */
+ * clients share writes), so another one is opened only for a reason: no free stream slot, or nothing but bad
+ * connections. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,23 +35,23 @@ static bool is_connecting(const struct fg_conn *conn)
     return conn->state < FG_CONN_OPEN || (conn->state == FG_CONN_OPEN && !conn->h2.settings_received);
 }
 
-/* A free slot, preferably where output flows. */
-static struct fg_conn *find_slot(const struct fg_endpoint *endpoint, bool *all_stalled)
+/* A free slot, preferably where output flows and streams get answers. */
+static struct fg_conn *find_slot(const struct fg_endpoint *endpoint, bool *only_bad)
 {
     uint64_t now_ns = endpoint->cluster->side.loop->now_ns;
-    struct fg_conn *stalled = NULL;
+    struct fg_conn *bad = NULL;
 
-    *all_stalled = false;
+    *only_bad = false;
     for (uint32_t i = 0; i < endpoint->conns_len; i++) {
         struct fg_conn *conn = endpoint->conns[i];
         if (fg_conn_free_slots(conn) == 0)
             continue;
-        if (!fg_conn_is_stalled(conn, now_ns))
+        if (!fg_conn_is_stalled(conn, now_ns) && !fg_conn_is_suspect(conn))
             return conn;
-        stalled = stalled ? stalled : conn;
+        bad = bad ? bad : conn;
     }
-    *all_stalled = stalled != NULL;
-    return stalled;
+    *only_bad = bad != NULL;
+    return bad;
 }
 
 static uint32_t count_connecting(const struct fg_endpoint *endpoint)
@@ -117,9 +118,9 @@ void fg_endpoint_cancel(struct fg_slot_wait *wait)
 static void serve_waiting(struct fg_endpoint *endpoint)
 {
     while (!fg_list_empty(&endpoint->waiting)) {
-        bool all_stalled;
-        struct fg_conn *conn = find_slot(endpoint, &all_stalled);
-        if (!conn)
+        bool only_bad;
+        struct fg_conn *conn = find_slot(endpoint, &only_bad);
+        if (!conn || (only_bad && count_connecting(endpoint) > 0))
             break;
         struct fg_slot_wait *wait = FG_LIST_FIRST(&endpoint->waiting, struct fg_slot_wait, node);
         dequeue(wait);
@@ -143,10 +144,10 @@ enum fg_slot_result fg_endpoint_acquire(struct fg_endpoint *endpoint, struct fg_
                                         const char **why)
 {
     struct fg_cluster *cluster = endpoint->cluster;
-    bool all_stalled;
+    bool only_bad;
 
-    *conn = endpoint->waiting_len == 0 ? find_slot(endpoint, &all_stalled) : NULL;
-    if (*conn && (!all_stalled || endpoint->conns_len >= cluster->config->limits.connections))
+    *conn = endpoint->waiting_len == 0 ? find_slot(endpoint, &only_bad) : NULL;
+    if (*conn && (!only_bad || endpoint->conns_len >= cluster->config->limits.connections))
         return FG_SLOT_READY;
     if (cluster->pending >= cluster->config->limits.pending) {
         FG_COUNT(cluster->side.stats, queue_overflows);
@@ -182,6 +183,8 @@ static void on_slots(struct fg_conn *conn)
     if (conn->h2.settings_received)
         endpoint->slots_hint =
             FG_MIN(conn->h2.peer_max_streams, endpoint->cluster->config->limits.streams_per_connection);
+    if (conn->h2.open_streams == 0 && fg_conn_is_broken(conn)) /* nobody is to use it any more */
+        fg_conn_close(conn, "its last streams were all reset");
     if (endpoint->waiting_len > 0)
         serve_waiting(endpoint);
 }

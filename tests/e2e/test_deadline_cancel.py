@@ -8,7 +8,7 @@ import pytest
 
 from backends import Echo, error_of
 from details import decode_status
-from gateway import SCALE, TIMEOUT
+from gateway import SCALE, TIMEOUT, wait_for
 from scripted import requests
 from wire import ANSWER, CANCEL, DATA, HEADERS, INTERNAL_ERROR, RST_STREAM, Client, frame, message, rst, settings
 
@@ -229,3 +229,13 @@ def test_abort_by_the_backend_reaches_a_streaming_client(echo, backend):
                                                 timeout=TIMEOUT))
     hold.set()
     assert (error.code(), error.details()) == (grpc.StatusCode.FAILED_PRECONDITION, "asked for")
+
+
+def test_deadline_is_a_failure_of_the_endpoint_although_the_caller_cancels_first(gateway, backend):
+    """grpcio resets the stream when its deadline is over, and its clock began before ours."""
+    gate = gateway(PLAIN, service=backend.address)
+    echo = Echo(gate.channel())
+    for _ in range(5):
+        call = echo.unary.future(b"", metadata=[("do-sleep", "3")], timeout=0.2 * SCALE)
+        assert call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    wait_for("the breaker", lambda: gate.json("/clusters")["clusters"][0]["endpoints"][0]["breaker"]["state"] == "open")

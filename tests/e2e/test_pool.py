@@ -15,12 +15,23 @@ from backends import Backend, Echo, error_of
 from details import decode_status
 from gateway import SCALE, TIMEOUT, free_port, wait_for
 from scripted import requests
-from wire import DATA, HEADERS, MAX_STREAMS, Client, goaway, settings
+from wire import DATA, HEADERS, MAX_STREAMS, PING, Client, goaway, rst, settings
 
 PLAIN = """
 listeners: [{address: $listen}]
 clusters: {c: {endpoints: [$service]}}
 """
+NO_BREAKER = """
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$service], breaker: {enabled: false}}}
+"""
+
+
+def try_call(echo):
+    try:
+        return echo.unary(b"", timeout=0.3 * SCALE) == b""
+    except grpc.RpcError:
+        return False
 
 
 def reason_of(error):
@@ -305,3 +316,52 @@ def test_goaway_while_idle_costs_no_call(gateway, scripted):
     echo = Echo(gate.channel())
     for i in range(1, 11):
         assert echo.unary(b"", timeout=TIMEOUT) == b"%d" % i
+
+
+def test_connection_whose_streams_all_break_gets_no_new_calls(gateway, scripted):
+    """The first connection resets every stream; the second one answers."""
+    def script(wire, number):
+        wire.send(settings())
+        for stream, _, _ in requests(wire):
+            wire.send(rst(stream, 2) if number == 1 else wire.answer(stream))
+
+    service = scripted(script)
+    gate = gateway(NO_BREAKER, service=service.address)
+    echo = Echo(gate.channel())
+    for _ in range(3):
+        assert reason_of(error_of(lambda: echo.unary(b"", timeout=TIMEOUT))) == "UPSTREAM_RESET"
+    for _ in range(5):
+        assert echo.unary(b"", timeout=TIMEOUT) == b""
+    assert len(service.wires) == 2
+    wait_for("the bad connection closed", lambda: gate.metric("upstream_connections") == 1, 2 * SCALE)
+
+
+def test_silent_connection_is_asked_for_a_sign_of_life(gateway, scripted):
+    """A deadline ran out and the connection brought nothing since: a PING goes out, and the next call goes elsewhere."""
+    def script(wire, number):
+        wire.send(settings())
+        wire.answer_pings = False
+        for stream, _, _ in requests(wire):
+            if number > 1:
+                wire.send(wire.answer(stream))
+
+    service = scripted(script)
+    gate = gateway(NO_BREAKER, service=service.address)
+    echo = Echo(gate.channel())
+    assert error_of(lambda: echo.unary(b"", timeout=0.3)).code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    wait_for("a second connection answers", lambda: try_call(echo), 2 * SCALE)
+    assert len(service.wires) == 2
+    wait_for("a PING", lambda: any(got.kind == PING for got in service.wires[0].seen), 2 * SCALE)
+
+
+def test_slow_call_on_a_connection_that_lives_is_no_reason_for_another_one(gateway, backend):
+    gate = gateway(NO_BREAKER, service=backend.address)
+    echo = Echo(gate.channel())
+    slow = [echo.unary.future(b"", metadata=[("do-sleep", "0.5")], timeout=0.2 * SCALE) for _ in range(3)]
+    for call in slow:
+        assert call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    wait_for("the sign of life", lambda: try_call(echo), 2 * SCALE)
+    time.sleep(0.05)
+    for _ in range(20):
+        assert echo.unary(b"x", timeout=TIMEOUT) == b"x"
+    assert gate.metric("upstream_connections") <= 2
