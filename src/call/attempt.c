@@ -33,7 +33,7 @@ static void end(struct fg_attempt *attempt, enum fg_status code, enum fg_source 
     outcome->bytes_up = attempt->sent_bytes;
     outcome->messages_up = call->framing.messages;
     outcome->messages_down = attempt->framing.messages;
-    outcome->class = fg_outcome_classify(code, source, outcome->phase);
+    outcome->class = fg_call_classify(call, outcome);
     fg_attempt_report(attempt, now_ns);
     attempt->endpoint->active--;
     FG_COUNT(call->env->stats, attempts_ended);
@@ -112,6 +112,8 @@ static void answered(struct fg_attempt *attempt, struct fg_headers *fields, enum
     if (field)
         fg_status_parse(field->value, &answer.code);
     answer.source = field ? source : FG_SOURCE_MISSING_STATUS;
+    if (answer.code != FG_STATUS_OK && fg_headers_find(fields, FG_STR("grpc-retry-pushback-ms")))
+        attempt->outcome.pushback = true;
     attempt->outcome.phase = FG_PHASE_DONE;
     attempt->outcome.safe_to_retry = FG_SAFE_PROCESSED;
     attempt->up->ops->add_stalls(attempt->up, attempt->outcome.stall_ns);

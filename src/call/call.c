@@ -44,6 +44,14 @@ static void send_on(struct fg_call *call, struct fg_buf buf, bool end_stream)
 
 /* ---- the end ---- */
 
+enum fg_class fg_call_classify(const struct fg_call *call, const struct fg_outcome *outcome)
+{
+    if (!call->route || !call->route->outcomes.failure)
+        return fg_outcome_classify(outcome, &fg_outcome_default_sets);
+    const struct fg_config_outcomes *sets = &call->route->outcomes;
+    return fg_outcome_classify(outcome, &(struct fg_outcome_sets){sets->failure, sets->overload, sets->ignore});
+}
+
 static void record(struct fg_call *call)
 {
     struct fg_outcome *outcome = &call->outcome;
@@ -68,7 +76,7 @@ static void record(struct fg_call *call)
         for (int i = 0; i < FG_WAIT_LEN; i++)
             outcome->stall_ns[i] += attempt->outcome.stall_ns[i];
     }
-    outcome->class = fg_outcome_classify(outcome->code, outcome->source, outcome->phase);
+    outcome->class = fg_call_classify(call, outcome);
 }
 
 static void end(struct fg_call *call)

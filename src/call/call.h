@@ -125,6 +125,9 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
 /* Ends the call with a status that the gateway makes itself; attempts in progress end, too. */
 void fg_call_fail(struct fg_call *call, const struct fg_reply *reply);
 
+/* By the sets of codes of its route. */
+enum fg_class fg_call_classify(const struct fg_call *call, const struct fg_outcome *outcome);
+
 /* Ends all attempts in progress. CODE and SOURCE go into their outcomes. */
 void fg_call_cancel_attempts(struct fg_call *call, enum fg_status code, enum fg_source source);
 

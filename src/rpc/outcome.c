@@ -65,43 +65,51 @@ const char *fg_retry_safety_name(enum fg_retry_safety safety)
     return "unknown";
 }
 
-/* REST is what a code means that is neither a failure nor an overload: a success where the upstream answered with it,
- * nothing where it only shows how the transport ended (RST with INADEQUATE_SECURITY is PERMISSION_DENIED). */
-static enum fg_class classify_code(enum fg_status code, enum fg_class rest)
+#define SET(code) (1u << FG_STATUS_##code)
+
+const struct fg_outcome_sets fg_outcome_default_sets = {
+    .failure = SET(UNKNOWN) | SET(DEADLINE_EXCEEDED) | SET(INTERNAL) | SET(UNAVAILABLE) | SET(DATA_LOSS),
+    .overload = SET(RESOURCE_EXHAUSTED),
+    .ignore = SET(CANCELLED), /* says nothing about the upstream's health */
+};
+
+/* REST is what a code means that is in no set: a success where the upstream answered with it, nothing where it only
+ * shows how the transport ended (RST with INADEQUATE_SECURITY is PERMISSION_DENIED). */
+static enum fg_class classify_code(enum fg_status code, const struct fg_outcome_sets *sets, enum fg_class rest)
 {
-    switch (code) {
-    case FG_STATUS_UNKNOWN:
-    case FG_STATUS_DEADLINE_EXCEEDED:
-    case FG_STATUS_INTERNAL:
-    case FG_STATUS_UNAVAILABLE:
-    case FG_STATUS_DATA_LOSS:
-        return FG_CLASS_FAILURE;
-    case FG_STATUS_RESOURCE_EXHAUSTED:
-        return FG_CLASS_OVERLOAD;
-    case FG_STATUS_CANCELLED: /* says nothing about the upstream's health */
-        return FG_CLASS_IGNORED;
-    default:
-        return (unsigned)code < FG_STATUS_LEN ? rest : FG_CLASS_FAILURE; /* an unheard-of code is UNKNOWN */
-    }
+    /* An unheard-of code is UNKNOWN. */
+    uint32_t bit = 1u << ((unsigned)code < FG_STATUS_LEN ? (unsigned)code : FG_STATUS_UNKNOWN);
+
+    return bit & sets->ignore     ? FG_CLASS_IGNORED
+           : bit & sets->overload ? FG_CLASS_OVERLOAD
+           : bit & sets->failure  ? FG_CLASS_FAILURE
+                                  : rest;
 }
 
-enum fg_class fg_outcome_classify(enum fg_status code, enum fg_source source, enum fg_phase phase)
+static enum fg_class classify(const struct fg_outcome *outcome, const struct fg_outcome_sets *sets)
 {
-    switch (source) {
+    switch (outcome->source) {
     case FG_SOURCE_TRAILERS:
     case FG_SOURCE_TRAILERS_ONLY:
     case FG_SOURCE_MISSING_STATUS:
-        return classify_code(code, FG_CLASS_SUCCESS);
+        return classify_code(outcome->code, sets, FG_CLASS_SUCCESS);
     case FG_SOURCE_RST:
     case FG_SOURCE_GOAWAY:
     case FG_SOURCE_CONNECTION:
     case FG_SOURCE_PROTOCOL:
-        return classify_code(code, FG_CLASS_IGNORED);
+        return classify_code(outcome->code, sets, FG_CLASS_IGNORED);
     case FG_SOURCE_CONNECT:
         return FG_CLASS_FAILURE;
     case FG_SOURCE_DEADLINE: /* before SENT the gateway itself used the time up */
-        return phase >= FG_PHASE_SENT ? FG_CLASS_FAILURE : FG_CLASS_IGNORED;
+        return outcome->phase >= FG_PHASE_SENT ? FG_CLASS_FAILURE : FG_CLASS_IGNORED;
     default:
         return FG_CLASS_IGNORED;
     }
+}
+
+enum fg_class fg_outcome_classify(const struct fg_outcome *outcome, const struct fg_outcome_sets *sets)
+{
+    enum fg_class class = classify(outcome, sets);
+
+    return class == FG_CLASS_FAILURE && outcome->pushback ? FG_CLASS_OVERLOAD : class;
 }

@@ -81,7 +81,16 @@ struct fg_outcome {
     uint64_t start_ns, headers_ns, first_message_ns, end_ns; /* monotonic; 0: not reached */
     uint64_t stall_ns[FG_WAIT_LEN]; /* time spent in each wait while the call could have gone on */
     unsigned attempt;               /* from 1; 0: no attempt was made */
+    bool pushback;                  /* the answer carried grpc-retry-pushback-ms: the endpoint has too much to do */
 };
+
+/* What codes of an endpoint's answer mean: bit n is code n. What is in no set is a success. */
+struct fg_outcome_sets {
+    uint32_t failure, overload, ignore;
+};
+
+/* UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS; RESOURCE_EXHAUSTED; CANCELLED. */
+extern const struct fg_outcome_sets fg_outcome_default_sets;
 
 const char *fg_source_name(enum fg_source source);
 bool fg_source_is_local(enum fg_source source);
@@ -89,9 +98,9 @@ const char *fg_phase_name(enum fg_phase phase);
 const char *fg_class_name(enum fg_class class);
 const char *fg_retry_safety_name(enum fg_retry_safety safety);
 
-/* The default classes (doc/architecture.md): failure = UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS;
- * overload = RESOURCE_EXHAUSTED; local rejections and everything that the client caused are ignored, except that a
- * deadline that ran out in the upstream's hands (phase SENT or later) and a failed connect are failures. */
-enum fg_class fg_outcome_classify(enum fg_status code, enum fg_source source, enum fg_phase phase);
+/* The class of an outcome whose other fields are set. What the gateway or the client caused is ignored, except that a
+ * deadline that ran out in the upstream's hands (phase SENT or later) and a failed connect are failures. Where the
+ * transport broke there is no success. A failure with pushback is an overload. */
+enum fg_class fg_outcome_classify(const struct fg_outcome *outcome, const struct fg_outcome_sets *sets);
 
 #endif

@@ -14,6 +14,43 @@ static const enum fg_class answered[FG_STATUS_LEN] = {
     [FG_STATUS_RESOURCE_EXHAUSTED] = FG_CLASS_OVERLOAD, /* the rest: FG_CLASS_SUCCESS */
 };
 
+static enum fg_class classify(enum fg_status code, enum fg_source source, enum fg_phase phase)
+{
+    struct fg_outcome outcome = {.code = code, .source = source, .phase = phase};
+    return fg_outcome_classify(&outcome, &fg_outcome_default_sets);
+}
+
+static void sets_are_the_routes_own(void **state)
+{
+    struct fg_outcome_sets sets = {.failure = 1u << FG_STATUS_NOT_FOUND,
+                                   .overload = 1u << FG_STATUS_ABORTED,
+                                   .ignore = 1u << FG_STATUS_UNAVAILABLE};
+    static const struct {
+        enum fg_status code;
+        enum fg_class class;
+    } rows[] = {{FG_STATUS_NOT_FOUND, FG_CLASS_FAILURE},
+                {FG_STATUS_ABORTED, FG_CLASS_OVERLOAD},
+                {FG_STATUS_UNAVAILABLE, FG_CLASS_IGNORED},
+                {FG_STATUS_INTERNAL, FG_CLASS_SUCCESS},
+                {FG_STATUS_OK, FG_CLASS_SUCCESS}};
+
+    (void)state;
+    for (size_t i = 0; i < FG_ARRAY_LEN(rows); i++) {
+        struct fg_outcome outcome = {.code = rows[i].code, .source = FG_SOURCE_TRAILERS, .phase = FG_PHASE_DONE};
+        assert_int_equal(fg_outcome_classify(&outcome, &sets), rows[i].class);
+    }
+}
+
+static void a_failure_with_pushback_is_an_overload(void **state)
+{
+    struct fg_outcome outcome = {.code = FG_STATUS_UNAVAILABLE, .source = FG_SOURCE_TRAILERS, .pushback = true};
+
+    (void)state;
+    assert_int_equal(fg_outcome_classify(&outcome, &fg_outcome_default_sets), FG_CLASS_OVERLOAD);
+    outcome.code = FG_STATUS_OK;
+    assert_int_equal(fg_outcome_classify(&outcome, &fg_outcome_default_sets), FG_CLASS_SUCCESS);
+}
+
 static void an_answer_is_classified_by_its_code(void **state)
 {
     static const enum fg_source sources[] = {FG_SOURCE_TRAILERS, FG_SOURCE_TRAILERS_ONLY, FG_SOURCE_MISSING_STATUS};
@@ -21,8 +58,8 @@ static void an_answer_is_classified_by_its_code(void **state)
     (void)state;
     for (size_t s = 0; s < FG_ARRAY_LEN(sources); s++) {
         for (unsigned code = 0; code < FG_STATUS_LEN; code++)
-            assert_int_equal(fg_outcome_classify((enum fg_status)code, sources[s], FG_PHASE_DONE), answered[code]);
-        assert_int_equal(fg_outcome_classify((enum fg_status)77, sources[s], FG_PHASE_DONE), FG_CLASS_FAILURE);
+            assert_int_equal(classify((enum fg_status)code, sources[s], FG_PHASE_DONE), answered[code]);
+        assert_int_equal(classify((enum fg_status)77, sources[s], FG_PHASE_DONE), FG_CLASS_FAILURE);
     }
 }
 
@@ -34,7 +71,7 @@ static void a_broken_transport_is_never_a_success(void **state)
     for (size_t s = 0; s < FG_ARRAY_LEN(sources); s++) {
         for (unsigned code = 0; code < FG_STATUS_LEN; code++) {
             enum fg_class expected = answered[code] == FG_CLASS_SUCCESS ? FG_CLASS_IGNORED : answered[code];
-            assert_int_equal(fg_outcome_classify((enum fg_status)code, sources[s], FG_PHASE_SENT), expected);
+            assert_int_equal(classify((enum fg_status)code, sources[s], FG_PHASE_SENT), expected);
         }
     }
 }
@@ -50,7 +87,7 @@ static void what_the_gateway_or_the_client_did_is_ignored(void **state)
     (void)state;
     for (size_t s = 0; s < FG_ARRAY_LEN(sources); s++) {
         for (unsigned code = 0; code < FG_STATUS_LEN; code++)
-            assert_int_equal(fg_outcome_classify((enum fg_status)code, sources[s], FG_PHASE_SENT), FG_CLASS_IGNORED);
+            assert_int_equal(classify((enum fg_status)code, sources[s], FG_PHASE_SENT), FG_CLASS_IGNORED);
     }
 }
 
@@ -59,15 +96,14 @@ static void a_deadline_counts_from_sent_on(void **state)
     (void)state;
     for (unsigned phase = 0; phase < FG_PHASE_LEN; phase++) {
         enum fg_class expected = phase < FG_PHASE_SENT ? FG_CLASS_IGNORED : FG_CLASS_FAILURE;
-        assert_int_equal(fg_outcome_classify(FG_STATUS_DEADLINE_EXCEEDED, FG_SOURCE_DEADLINE, (enum fg_phase)phase),
-                         expected);
+        assert_int_equal(classify(FG_STATUS_DEADLINE_EXCEEDED, FG_SOURCE_DEADLINE, (enum fg_phase)phase), expected);
     }
 }
 
 static void a_failed_connect_is_a_failure(void **state)
 {
     (void)state;
-    assert_int_equal(fg_outcome_classify(FG_STATUS_UNAVAILABLE, FG_SOURCE_CONNECT, FG_PHASE_QUEUED), FG_CLASS_FAILURE);
+    assert_int_equal(classify(FG_STATUS_UNAVAILABLE, FG_SOURCE_CONNECT, FG_PHASE_QUEUED), FG_CLASS_FAILURE);
 }
 
 static void names_are_told_apart(void **state)
@@ -95,6 +131,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_is_classified_by_its_code),
+        cmocka_unit_test(sets_are_the_routes_own),
+        cmocka_unit_test(a_failure_with_pushback_is_an_overload),
         cmocka_unit_test(a_broken_transport_is_never_a_success),
         cmocka_unit_test(what_the_gateway_or_the_client_did_is_ignored),
         cmocka_unit_test(a_deadline_counts_from_sent_on),
