@@ -124,21 +124,14 @@ void fg_call_attempt_ended(struct fg_attempt *attempt, const struct fg_answer *a
     if (call->answered || !call->down)
         return;
     if (call->committed || !is_transparent(call, attempt)) {
-        pass_on(call, answer);
+        /* An attempt that could not begin has nothing better to say than the one before it. */
+        pass_on(call, !attempt->endpoint && call->last_answer ? call->last_answer : answer);
         return;
     }
     call->retries.refused++;
     FG_COUNT(call->env->stats, transparent_retries);
     keep(call, answer);
     fg_call_try(call);
-}
-
-void fg_call_cannot_try(struct fg_call *call, const struct fg_reply *reply)
-{
-    if (call->last_answer)
-        pass_on(call, call->last_answer);
-    else
-        fg_call_fail(call, reply);
 }
 
 void fg_call_on_retry_timer(struct fg_call *call, uint64_t now_ns)

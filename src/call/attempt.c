@@ -34,6 +34,8 @@ static void end(struct fg_attempt *attempt, enum fg_status code, enum fg_source 
     outcome->messages_up = call->framing.messages;
     outcome->messages_down = attempt->framing.messages;
     outcome->class = fg_call_classify(call, outcome);
+    if (!attempt->endpoint)
+        return; /* it was refused before it had one: nothing was attempted */
     fg_attempt_report(attempt, now_ns);
     attempt->endpoint->active--;
     FG_COUNT(call->env->stats, attempts_ended);
@@ -78,7 +80,8 @@ static void fail(struct fg_attempt *attempt, struct fg_reply *reply)
 {
     attempt->outcome.rst_code = reply->rst_code;
     attempt->outcome.reason = fg_reason_name(reply->reason);
-    fg_reply_add(reply, "endpoint", attempt->endpoint->name);
+    if (attempt->endpoint)
+        fg_reply_add(reply, "endpoint", attempt->endpoint->name);
     leave_queue(attempt);
     if (attempt->up && reply->source == FG_SOURCE_DEADLINE)
         fg_conn_note(attempt->up->conn, FG_CONN_SILENT, attempt->outcome.start_ns);
@@ -453,30 +456,29 @@ static struct fg_attempt *attempt_new(struct fg_call *call)
     attempt->slot.on_failed = on_failed;
     fg_list_init(&attempt->slot.node);
     fg_list_init(&attempt->node);
+    attempt->outcome.method = call->path;
+    attempt->outcome.cluster = call->cluster->name;
+    attempt->outcome.start_ns = call->env->loop->now_ns;
+    attempt->outcome.attempt = attempt->number;
     return attempt;
 }
 
-void fg_attempt_start(struct fg_call *call)
+/* Has leave to go on: to which endpoint, on which connection? */
+static void begin(struct fg_attempt *attempt)
 {
-    struct fg_attempt *attempt = attempt_new(call);
+    struct fg_call *call = attempt->call;
     struct fg_conn *conn;
     const char *why = "";
 
     attempt->endpoint = fg_attempt_choose(attempt);
     if (!attempt->endpoint) {
         struct fg_reply reply = fg_attempt_refusal(call);
-        fg_call_cannot_try(call, &reply);
+        fail(attempt, &reply);
         return;
     }
-    call->attempt = attempt;
-    fg_list_append(&call->attempts, &attempt->node);
     attempt->endpoint->active++;
     FG_COUNT(call->env->stats, attempts_started);
-    attempt->outcome.method = call->path;
-    attempt->outcome.cluster = call->cluster->name;
     attempt->outcome.endpoint = attempt->endpoint->name;
-    attempt->outcome.start_ns = call->env->loop->now_ns;
-    attempt->outcome.attempt = attempt->number;
     switch (fg_endpoint_acquire(attempt->endpoint, &attempt->slot, &conn, &why)) {
     case FG_SLOT_READY:
         send_request(attempt, conn);
@@ -491,4 +493,13 @@ void fg_attempt_start(struct fg_call *call)
         on_failed(&attempt->slot, why);
         break;
     }
+}
+
+void fg_attempt_start(struct fg_call *call)
+{
+    struct fg_attempt *attempt = attempt_new(call);
+
+    call->attempt = attempt;
+    fg_list_append(&call->attempts, &attempt->node);
+    begin(attempt);
 }

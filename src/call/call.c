@@ -71,7 +71,7 @@ static void record(struct fg_call *call)
         outcome->http_status = attempt->outcome.http_status;
         outcome->headers_ns = attempt->outcome.headers_ns;
         outcome->first_message_ns = attempt->outcome.first_message_ns;
-        outcome->attempt = attempt->number;
+        outcome->attempt = attempt->number - (attempt->endpoint == NULL);
         outcome->safe_to_retry = attempt->outcome.safe_to_retry;
         for (int i = 0; i < FG_WAIT_LEN; i++)
             outcome->stall_ns[i] += attempt->outcome.stall_ns[i];
@@ -128,11 +128,11 @@ static struct fg_reply time_reply(struct fg_call *call, enum fg_reason reason, c
 {
     struct fg_arena *arena = call->down->arena;
     const struct fg_attempt *attempt = fg_call_answering(call);
+    struct fg_str endpoint = attempt ? attempt->outcome.endpoint : FG_STR("");
     uint64_t observed_ms = (call->env->loop->now_ns - since_ns) / FG_MS;
-    struct fg_reply reply = fg_reply_make(
-        reason, fg_arena_printf(arena, "%s after %llu ms%s%.*s", what, (unsigned long long)observed_ms,
-                                attempt ? " on endpoint " : "", attempt ? (int)attempt->endpoint->name.len : 0,
-                                attempt ? attempt->endpoint->name.p : ""));
+    struct fg_reply reply =
+        fg_reply_make(reason, fg_arena_printf(arena, "%s after %llu ms%s%.*s", what, (unsigned long long)observed_ms,
+                                              endpoint.len > 0 ? " on endpoint " : "", (int)endpoint.len, endpoint.p));
     fg_reply_add(&reply, "observed", fg_arena_printf(arena, "%llums", (unsigned long long)observed_ms));
     fg_reply_add(&reply, "threshold", fg_arena_printf(arena, "%llums", (unsigned long long)(limit_ns / FG_MS)));
     return reply;

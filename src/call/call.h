@@ -49,10 +49,10 @@ struct fg_retry_state {
 
 struct fg_attempt {
     struct fg_call *call;
-    struct fg_list node;         /* in call->attempts while it is in progress */
-    struct fg_attempt *previous; /* that the call made before; NULL: the first */
-    struct fg_endpoint *endpoint;
-    struct fg_stream *up; /* NULL: none yet, or ended */
+    struct fg_list node;          /* in call->attempts while it is in progress */
+    struct fg_attempt *previous;  /* that the call made before; NULL: the first */
+    struct fg_endpoint *endpoint; /* NULL: not chosen yet */
+    struct fg_stream *up;         /* NULL: none yet, or ended */
     struct fg_slot_wait slot;
     struct fg_breaker *breaker; /* of method x endpoint */
     uint32_t ticket, rollup_ticket;
@@ -152,8 +152,6 @@ bool fg_call_may_try_again(const struct fg_call *call);
 void fg_call_commit(struct fg_call *call, struct fg_attempt *attempt);
 /* ATTEMPT has ended (its outcome is complete) with ANSWER: passes it on, or tries again. ANSWER is borrowed. */
 void fg_call_attempt_ended(struct fg_attempt *attempt, const struct fg_answer *answer);
-/* No attempt could begin: passes on what the one before came to, or REPLY. */
-void fg_call_cannot_try(struct fg_call *call, const struct fg_reply *reply);
 void fg_call_cancel_others(struct fg_call *call, const struct fg_attempt *winner); /* hedges that are not needed */
 void fg_call_on_retry_timer(struct fg_call *call, uint64_t now_ns);
 

@@ -4,6 +4,7 @@
 struct choice {
     struct fg_call *call;
     uint64_t now_ns;
+    bool fresh; /* only endpoints on which the call was not tried yet */
 };
 
 static const struct fg_config_breaker *breaker_config(const struct fg_call *call)
@@ -16,20 +17,42 @@ static struct fg_breaker *method_breaker(const struct fg_call *call, const struc
     return fg_breaker_get(call->env->breakers, call->cluster->name, endpoint->name, call->path);
 }
 
+static bool was_tried(const struct fg_call *call, const struct fg_endpoint *endpoint)
+{
+    for (const struct fg_attempt *attempt = call->attempt; attempt; attempt = attempt->previous)
+        if (attempt->endpoint == endpoint)
+            return true;
+    return false;
+}
+
 static bool admits(void *context, struct fg_endpoint *endpoint)
 {
     const struct choice *choice = context;
     const struct fg_config_breaker *config = breaker_config(choice->call);
 
+    if (choice->fresh && was_tried(choice->call, endpoint))
+        return false;
     return fg_breaker_admits(endpoint->breaker, config, choice->now_ns) &&
            fg_breaker_admits(method_breaker(choice->call, endpoint), config, choice->now_ns);
 }
 
 static bool admits_all(void *context, struct fg_endpoint *endpoint)
 {
-    (void)context;
-    (void)endpoint;
-    return true;
+    const struct choice *choice = context;
+    return !choice->fresh || !was_tried(choice->call, endpoint);
+}
+
+/* An attempt that follows another one goes elsewhere if it can. */
+static struct fg_endpoint *pick(struct choice *choice, bool (*filter)(void *context, struct fg_endpoint *endpoint))
+{
+    struct fg_cluster *cluster = choice->call->cluster;
+    struct fg_endpoint *endpoint = NULL;
+
+    choice->fresh = choice->call->attempt && choice->call->attempt->number > 1;
+    if (choice->fresh)
+        endpoint = fg_cluster_pick(cluster, filter, choice);
+    choice->fresh = false;
+    return endpoint ? endpoint : fg_cluster_pick(cluster, filter, choice);
 }
 
 /* Takes the permits of both circuits, or none. */
@@ -63,7 +86,8 @@ static bool too_many_refused(struct choice *choice)
 static void count_refusal(struct fg_call *call, uint64_t now_ns)
 {
     const struct fg_config_breaker *config = breaker_config(call);
-    struct fg_endpoint *endpoint = fg_cluster_pick(call->cluster, admits_all, NULL);
+    struct choice choice = {.call = call, .now_ns = now_ns};
+    struct fg_endpoint *endpoint = pick(&choice, admits_all);
     struct fg_breaker *both[] = {endpoint->breaker, method_breaker(call, endpoint)};
 
     for (size_t i = 0; i < FG_ARRAY_LEN(both); i++) {
@@ -81,13 +105,13 @@ struct fg_endpoint *fg_attempt_choose(struct fg_attempt *attempt)
 {
     struct fg_call *call = attempt->call;
     const struct fg_config_breaker *config = breaker_config(call);
-    struct choice choice = {call, call->env->loop->now_ns};
+    struct choice choice = {.call = call, .now_ns = call->env->loop->now_ns};
 
     if (!config->enabled || (config->max_ejected < 1.0 && too_many_refused(&choice)))
-        return fg_cluster_pick(call->cluster, admits_all, NULL);
+        return pick(&choice, admits_all);
     /* Another worker may take the last permit between the look and the asking: look again, a few times at most. */
     for (int tries = 0; tries < 4; tries++) {
-        attempt->endpoint = fg_cluster_pick(call->cluster, admits, &choice);
+        attempt->endpoint = pick(&choice, admits);
         if (!attempt->endpoint)
             break;
         if (ask_breakers(attempt, choice.now_ns))

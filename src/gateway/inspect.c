@@ -71,7 +71,7 @@ static void put_call(const struct fg_worker *worker, const struct seen *seen, FI
     fputs(", ", out);
     put_field(out, "cluster", call->cluster ? call->cluster->name : FG_STR(""));
     fputs(", ", out);
-    put_field(out, "endpoint", attempt ? attempt->endpoint->name : FG_STR(""));
+    put_field(out, "endpoint", attempt && attempt->endpoint ? attempt->endpoint->name : FG_STR(""));
     fprintf(out, ", \"dialect\": \"%s\", \"phase\": \"%s\", \"attempt\": %u, \"age_ms\": %.3f", call->dialect->name,
             fg_phase_name(attempt ? attempt->outcome.phase : FG_PHASE_NEW), attempt ? attempt->number : 0,
             ms(now_ns - call->start_ns));
