@@ -206,10 +206,12 @@ def run_all(options):
                     except RuntimeError as error:
                         absent[peer.name] = str(error)
                 for row in rows:
-                    result["rows"][row.key] = bench.measure_calls(row, servers)
+                    at_work = {peer.name: servers[peer.name] for peer, _ in found
+                               if peer.name in servers and row.key in (peer.rows or [row.key])}
+                    result["rows"][row.key] = bench.measure_calls(row, at_work)
         if any(bench.wanted(key) for key in work.IDLE_KEYS):
             for peer, program in found:
-                if peer.name in absent:
+                if peer.name in absent or peer.rows:
                     continue
                 try:
                     figures = bench.measure_idle(peer, program)

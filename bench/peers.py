@@ -27,6 +27,7 @@ def find_program(name, package):
 
 class Peer:
     name = ""
+    rows = None  # where it takes part; None: everywhere
 
     def __init__(self, root, out, build):
         self.root, self.out, self.build = root, out, build
@@ -69,6 +70,12 @@ class Fusegate(Peer):
     def version(self, program):
         return self.first_line(program, "--version")
 
+    # What a route and a cluster say beside where calls go.
+    route = ""
+    cluster = """
+    breaker: {window: 10s, failure_ratio: 50%, minimum_calls: 20, consecutive_failures: 5, open_for: 5s}
+    limits: {streams_per_connection: 1000, pending: 10000}"""
+
     def command(self, program, folder, port, backend_port):
         config = self.write(folder, "fusegate.yaml", f"""\
 workers: 1
@@ -78,14 +85,44 @@ listeners:
 routes:
 - match: {{path_prefix: /}}
   cluster: echo
+{self.route}
 clusters:
   echo:
     endpoints: ["127.0.0.1:{backend_port}"]
-    breaker: {{window: 10s, failure_ratio: 50%, minimum_calls: 20, consecutive_failures: 5, open_for: 5s}}
-    limits: {{streams_per_connection: 1000, pending: 10000}}
     http2: {{idle_timeout: 0}}
+{self.cluster}
 """)
         return [program, "run", "-c", config]
+
+
+class FusegateBare(Fusegate):
+    """No policy at all: what the others cost is the difference."""
+    name = "no policies"
+    rows = ("a",)
+    route = ""
+    cluster = """
+    breaker: {enabled: false}
+    limits: {streams_per_connection: 1000, refuse_doomed: false}"""
+
+
+class FusegateAll(Fusegate):
+    """Every policy at work, none of them refusing."""
+    name = "all policies"
+    rows = ("a",)
+    route = """
+  timeout: 10s
+  stream_idle_timeout: 10s
+  max_stream_duration: 60s
+  priority_header: x-priority
+  retry: {attempts: 3, idempotent: true}
+  rate_limit: {rate: 10000000/s, burst: 1000000, key: peer}
+  message_limit: {rate: 1000000/s, burst: 1000, action: reject}"""
+    cluster = """
+    breaker: {window: 10s, failure_ratio: 50%, minimum_calls: 20, consecutive_failures: 5, slow_call: 1s,
+              slow_first_message: 1s, overload_share: 50%, open_for: 5s}
+    limits: {streams_per_connection: 1000, pending: 10000, streams: 10000, retries: 100, refuse_doomed: true,
+             adaptive: {initial: 5000, minimum: 1000, maximum: 10000}}
+    retry_throttle: {max_tokens: 100}"""
 
 
 class Envoy(Peer):
@@ -274,7 +311,7 @@ class Forwarder(Peer):
         return [program, str(port), str(backend_port)]
 
 
-PEERS = [Fusegate, Envoy, Nginx, Haproxy, Nghttpx, Forwarder]
+PEERS = [Fusegate, FusegateBare, FusegateAll, Envoy, Nginx, Haproxy, Nghttpx, Forwarder]
 
 
 def compile_c(root, out, name):

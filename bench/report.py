@@ -48,7 +48,18 @@ def checks(result):
             if reached is not None:
                 binding = not any(known["row"] == key for known in lines)
                 lines.append(line(key, f"to {peer}", target.figure / theirs, reached, binding))
-    return lines
+    return lines + policies(result)
+
+
+def policies(result):
+    """What all policies cost beyond none, CPU microseconds: the median over rounds, in which both ran."""
+    row = result["rows"].get(work.POLICIES_ROW, {})
+    all_on, none = row.get("all policies"), row.get("no policies")
+    if not all_on or not none or all_on["problem"] or none["problem"]:
+        return []
+    cost = statistics.median(figure(a) - figure(b) for a, b in zip(all_on["runs"], none["runs"]))
+    return [{"row": work.POLICIES_ROW, "kind": "policies, us", "target": work.POLICIES_US, "limit": work.POLICIES_US,
+             "reached": cost, "verdict": "reached" if cost <= work.POLICIES_US else "MISSED", "binding": True}]
 
 
 def line(key, kind, target, reached, binding):

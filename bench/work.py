@@ -39,5 +39,6 @@ TARGETS = {
     "idle": Target(2000, {}),  # memory does not vary with the machine: checked as it is
 }
 TOLERANCE = 1.3
+POLICIES_ROW, POLICIES_US = "a", 0.5  # what all policies together may add to a call
 BACKEND_LIMIT_US = 3.0
 DISTURBED_SHARE = 0.05  # of the gateway's core, used by others during a run

@@ -1,13 +1,13 @@
 /* What waits in one worker: three priorities, tenants that share by weight, first come first served for each tenant.
  *
- * Between priorities the order is strict. Within one, tenants are served by start-time fair queueing (Goyal, Vin, Cheng,
- * 1996): an item costs 1/weight of virtual time; the tenant whose next item has the earliest virtual start is next, and a
- * tenant that comes back after a pause starts at the present, so that nobody saves up. While tenants wait all the time,
- * each gets its share of the items served in proportion to weight, to within one item of its own.
+ * Between priorities the order is strict. Within one, tenants are served by start-time fair queueing (Goyal, Vin,
+ * Cheng, 1996): an item costs 1/weight of virtual time; the tenant whose next item has the earliest virtual start is
+ * next, and a tenant that comes back after a pause starts at the present, so that nobody saves up. While tenants wait
+ * all the time, each gets its share of the items served in proportion to weight, to within one item of its own.
  *
- * Tenants are told apart by TENANT_BUCKETS buckets of their hash, so that memory does not depend on what peers send. Two
- * tenants that meet in a bucket share one turn, in order of arrival: each gets less than its share for as long as both
- * wait. The hash must be seeded, or peers choose whom they meet.
+ * Tenants are told apart by TENANT_BUCKETS buckets of their hash, so that memory does not depend on what peers send.
+ * Two tenants that meet in a bucket share one turn, in order of arrival: each gets less than its share for as long as
+ * both wait. The hash must be seeded, or peers choose whom they meet.
  *
  * Intrusive: an item is embedded in what waits, and nothing is allocated. A queue that is all zero is empty and valid.
  * Every operation takes time that does not depend on how many wait. Not thread-safe. */
@@ -58,8 +58,8 @@ struct fg_fair_item *fg_fair_queue_pop(struct fg_fair_queue *queue);        /* i
 /* Takes it out without charging its tenant; harmless if it is in no queue. */
 void fg_fair_queue_remove(struct fg_fair_queue *queue, struct fg_fair_item *item);
 
-/* Whom to give up of exactly this priority: of the tenant that has most waiting relative to its weight the one that came
- * last. NULL: none of it waits. */
+/* Whom to give up of exactly this priority: of the tenant that has most waiting relative to its weight the one that
+ * came last. NULL: none of it waits. */
 struct fg_fair_item *fg_fair_queue_shed_from(const struct fg_fair_queue *queue, unsigned priority);
 
 /* Whom to give up for a newcomer of PRIORITY: the same of the lowest priority that waits and is strictly lower. NULL:

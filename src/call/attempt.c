@@ -115,7 +115,7 @@ static void answered(struct fg_attempt *attempt, struct fg_headers *fields, enum
     if (field)
         fg_status_parse(field->value, &answer.code);
     answer.source = field ? source : FG_SOURCE_MISSING_STATUS;
-    if (answer.code != FG_STATUS_OK && fg_headers_find(fields, FG_STR("grpc-retry-pushback-ms")))
+    if (answer.code != FG_STATUS_OK && fg_headers_get(fields, FG_TOKEN_GRPC_RETRY_PUSHBACK_MS))
         attempt->outcome.pushback = true;
     attempt->outcome.phase = FG_PHASE_DONE;
     attempt->outcome.safe_to_retry = FG_SAFE_PROCESSED;
@@ -325,6 +325,7 @@ static bool is_hop_by_hop(const struct fg_header *field)
     switch (field->token) {
     case FG_TOKEN_TE: /* "trailers" is set anew */
     case FG_TOKEN_GRPC_TIMEOUT:
+    case FG_TOKEN_GRPC_PREVIOUS_RPC_ATTEMPTS:
     case FG_TOKEN_SCHEME:
     case FG_TOKEN_HOST: /* equal to :authority, which goes on */
     case FG_TOKEN_HTTP2_SETTINGS:
@@ -334,13 +335,18 @@ static bool is_hop_by_hop(const struct fg_header *field)
     }
 }
 
-static void add_previous_attempts(struct fg_attempt *attempt, struct fg_headers *out)
+/* The client's own attempts and ours (gRFC A6, exposed retry metadata). */
+static void add_previous_attempts(const struct fg_call *call, struct fg_headers *out)
 {
-    struct fg_arena *arena = attempt->call->down->arena;
-    unsigned previous = attempt->call->retries.attempts;
+    const struct fg_header *field = fg_headers_get(&call->request, FG_TOKEN_GRPC_PREVIOUS_RPC_ATTEMPTS);
+    unsigned previous = call->retries.attempts, clients = 0;
 
-    if (previous > 0)
-        fg_headers_add(out, arena, FG_STR("grpc-previous-rpc-attempts"), fg_arena_printf(arena, "%u", previous));
+    for (size_t i = 0;
+         field && i < FG_MIN(field->value.len, (size_t)4) && field->value.p[i] >= '0' && field->value.p[i] <= '9'; i++)
+        clients = clients * 10 + (unsigned)(field->value.p[i] - '0');
+    if (previous + clients > 0)
+        fg_headers_add_token(out, call->down->arena, FG_TOKEN_GRPC_PREVIOUS_RPC_ATTEMPTS,
+                             fg_arena_printf(call->down->arena, "%u", previous + clients));
 }
 
 /* The request as the endpoint gets it: pseudo-headers first, then what the client sent, then our own. */
@@ -367,8 +373,7 @@ static void build_request(struct fg_attempt *attempt, struct fg_headers *out)
         fg_headers_add_token(out, arena, FG_TOKEN_GRPC_TIMEOUT,
                              (struct fg_str){text, fg_grpc_timeout_format(left_ns, text)});
     }
-    if (attempt->number > 1)
-        add_previous_attempts(attempt, out);
+    add_previous_attempts(call, out);
 }
 
 static void send_body(struct fg_attempt *attempt)

@@ -57,7 +57,7 @@ static void on_call(void *context, const struct fg_call *call, const struct fg_o
     if (log) {
         char peer[FG_ADDRESS_TEXT_BYTES];
         fg_address_format(call->peer, peer, sizeof peer);
-        fg_access_log_write(log, worker->index, outcome, peer, fg_clock_wall_ns());
+        fg_access_log_write(log, worker->index, call, peer, fg_clock_wall_ns());
     }
 }
 

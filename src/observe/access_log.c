@@ -5,16 +5,14 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
-#include "observe/json_line.h"
+#include "observe/access_line.h"
 
 #define RING_BYTES     (1u << 20)
-#define LINE_BYTES     4096 /* longer method names are cut */
 #define WRITE_EVERY_MS 50
 
 /* One producer, one consumer. Positions only grow; the place is position % RING_BYTES. */
@@ -23,6 +21,7 @@ struct ring {
     uint64_t written; /* by the worker */
     uint64_t read;    /* by the thread */
     struct fg_stats *stats;
+    struct fg_access_second second;
 };
 
 struct fg_access_log {
@@ -37,81 +36,14 @@ struct fg_access_log {
     pthread_cond_t wake;
 };
 
-/* ---- a line ---- */
-
-static void put_time(struct fg_json_line *line, uint64_t wall_ns)
-{
-    time_t seconds = (time_t)(wall_ns / FG_S);
-    struct tm utc;
-    char text[40];
-
-    gmtime_r(&seconds, &utc);
-    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text + len, sizeof text - len, ".%03uZ", (unsigned)(wall_ns / FG_MS % 1000));
-    fg_json_line_text(line, "time", fg_str_from(text));
-}
-
-static void put_since(struct fg_json_line *line, const char *key, uint64_t start_ns, uint64_t at_ns)
-{
-    if (at_ns != 0)
-        fg_json_line_ms(line, key, at_ns - start_ns);
-}
-
-static void put_stalls(struct fg_json_line *line, const struct fg_outcome *outcome)
-{
-    bool any = false;
-
-    for (int i = 0; i < FG_WAIT_LEN; i++) {
-        if (outcome->stall_ns[i] < FG_US)
-            continue;
-        if (!any)
-            fg_json_line_open(line, "stalls_ms");
-        any = true;
-        fg_json_line_ms(line, fg_wait_name((enum fg_wait_cause)i), outcome->stall_ns[i]);
-    }
-    if (any)
-        fg_json_line_close(line);
-}
-
-static void format(struct fg_json_line *line, const struct fg_outcome *outcome, const char *peer, uint64_t wall_ns)
-{
-    put_time(line, wall_ns);
-    fg_json_line_text(line, "peer", fg_str_from(peer));
-    fg_json_line_text(line, "method", outcome->method);
-    fg_json_line_text(line, "cluster", outcome->cluster);
-    fg_json_line_text(line, "endpoint", outcome->endpoint);
-    fg_json_line_text(line, "code", fg_str_from(fg_status_name(outcome->code)));
-    fg_json_line_text(line, "source", fg_str_from(fg_source_name(outcome->source)));
-    fg_json_line_text(line, "class", fg_str_from(fg_class_name(outcome->class)));
-    fg_json_line_text(line, "phase", fg_str_from(fg_phase_name(outcome->phase)));
-    fg_json_line_text(line, "safe_to_retry", fg_str_from(fg_retry_safety_name(outcome->safe_to_retry)));
-    if (outcome->reason)
-        fg_json_line_text(line, "reason", fg_str_from(outcome->reason));
-    fg_json_line_number(line, "http_status", outcome->http_status);
-    if (outcome->rst_code)
-        fg_json_line_number(line, "rst_code", outcome->rst_code);
-    fg_json_line_number(line, "attempt", outcome->attempt);
-    fg_json_line_number(line, "bytes_up", outcome->bytes_up);
-    fg_json_line_number(line, "bytes_down", outcome->bytes_down);
-    fg_json_line_number(line, "messages_up", outcome->messages_up);
-    fg_json_line_number(line, "messages_down", outcome->messages_down);
-    fg_json_line_ms(line, "duration_ms", outcome->end_ns - outcome->start_ns);
-    put_since(line, "headers_ms", outcome->start_ns, outcome->headers_ns);
-    put_since(line, "first_message_ms", outcome->start_ns, outcome->first_message_ns);
-    put_stalls(line, outcome);
-}
-
-void fg_access_log_write(struct fg_access_log *log, unsigned worker, const struct fg_outcome *outcome, const char *peer,
+void fg_access_log_write(struct fg_access_log *log, unsigned worker, const struct fg_call *call, const char *peer,
                          uint64_t wall_ns)
 {
     struct ring *ring = &log->rings[worker];
-    char text[LINE_BYTES];
-    struct fg_json_line line;
-
-    fg_json_line_begin(&line, text, sizeof text);
-    format(&line, outcome, peer, wall_ns);
-    size_t len = fg_json_line_end(&line);
+    char text[FG_ACCESS_LINE_BYTES];
+    size_t len = fg_access_line(text, call, peer, wall_ns, &ring->second);
     uint64_t read = __atomic_load_n(&ring->read, __ATOMIC_ACQUIRE);
+
     if (RING_BYTES - (ring->written - read) < len) {
         if (ring->stats)
             FG_COUNT(ring->stats, access_log_dropped);

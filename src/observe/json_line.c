@@ -2,29 +2,34 @@
 
 #include "base/time.h"
 
-#define TAIL_BYTES 8 /* for the closing braces */
+#define TAIL_BYTES 2 /* the closing brace and the line feed */
 
 void fg_json_line_begin(struct fg_json_line *line, char *buffer, size_t len)
 {
-    *line = (struct fg_json_line){buffer, buffer, buffer + len - TAIL_BYTES, true, false};
+    *line = (struct fg_json_line){.start = buffer, .at = buffer, .end = buffer + len - TAIL_BYTES, .first = true};
     *line->at++ = '{';
 }
 
-/* Puts `,"key":` if NEED more bytes fit behind it. */
-static bool put_key(struct fg_json_line *line, const char *key, size_t need)
+/* Puts `,"key":` if NEED more bytes fit behind it; in a list, where KEY is empty, the comma alone. */
+static bool put_key(struct fg_json_line *line, struct fg_str key, size_t need)
 {
-    size_t len = strlen(key);
+    char *at = line->at;
 
-    if ((size_t)(line->end - line->at) < len + 4 + need)
+    if (line->skipped > 0 || (size_t)(line->end - at) < key.len + 4 + need) {
+        line->cut = true;
         return false;
+    }
     if (!line->first)
-        *line->at++ = ',';
+        *at++ = ',';
     line->first = false;
-    *line->at++ = '"';
-    memcpy(line->at, key, len);
-    line->at += len;
-    *line->at++ = '"';
-    *line->at++ = ':';
+    if (key.len > 0) {
+        *at++ = '"';
+        memcpy(at, key.p, key.len);
+        at += key.len;
+        *at++ = '"';
+        *at++ = ':';
+    }
+    line->at = at;
     return true;
 }
 
@@ -52,34 +57,55 @@ static char *put_escape(char *at, unsigned char c)
     return at + sizeof text;
 }
 
-void fg_json_line_text(struct fg_json_line *line, const char *key, struct fg_str value)
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+void fg_json_line_put_text(struct fg_json_line *line, struct fg_str key, struct fg_str value)
 {
     const unsigned char *p = (const unsigned char *)value.p, *stop = p + value.len;
 
     if (!put_key(line, key, 2))
         return;
-    *line->at++ = '"';
-    while (p < stop && line->end - line->at > 7) { /* a cut value is better than none */
+    char *at = line->at, *full = line->end - 7; /* room for an escape and the closing quote */
+    *at++ = '"';
+    while (p < stop && at < full) { /* a cut value is better than none */
+        if (is_plain(*p)) {
+            *at++ = (char)*p++;
+            continue;
+        }
         size_t len = *p >= 0x80 ? utf8_len(p, (size_t)(stop - p)) : 0;
         if (len > 0) {
-            memcpy(line->at, p, len);
-            line->at += len;
+            memcpy(at, p, len);
+            at += len;
             p += len;
             continue;
         }
-        if (*p < 0x20 || *p >= 0x7f) {
-            line->at = put_escape(line->at, *p);
+        if (*p == '"' || *p == '\\') {
+            *at++ = '\\';
+            *at++ = (char)*p;
         } else {
-            if (*p == '"' || *p == '\\')
-                *line->at++ = '\\';
-            *line->at++ = (char)*p;
+            at = put_escape(at, *p);
         }
         p++;
     }
+    *at++ = '"';
+    line->at = at;
+    line->cut |= p < stop;
+}
+
+void fg_json_line_put_name(struct fg_json_line *line, struct fg_str key, struct fg_str value)
+{
+    if (!put_key(line, key, value.len + 2))
+        return;
+    *line->at++ = '"';
+    memcpy(line->at, value.p, value.len);
+    line->at += value.len;
     *line->at++ = '"';
 }
 
-static char *put_number(char *at, uint64_t value, unsigned least_digits)
+static char *put_digits(char *at, uint64_t value, unsigned least_digits)
 {
     char digits[20];
     unsigned len = 0;
@@ -93,40 +119,51 @@ static char *put_number(char *at, uint64_t value, unsigned least_digits)
     return at;
 }
 
-void fg_json_line_number(struct fg_json_line *line, const char *key, uint64_t value)
+void fg_json_line_put_number(struct fg_json_line *line, struct fg_str key, uint64_t value)
 {
     if (put_key(line, key, 20))
-        line->at = put_number(line->at, value, 1);
+        line->at = put_digits(line->at, value, 1);
 }
 
-void fg_json_line_ms(struct fg_json_line *line, const char *key, uint64_t value_ns)
+void fg_json_line_put_ms(struct fg_json_line *line, struct fg_str key, uint64_t value_ns)
 {
     if (!put_key(line, key, 24))
         return;
-    line->at = put_number(line->at, value_ns / FG_MS, 1);
+    line->at = put_digits(line->at, value_ns / FG_MS, 1);
     *line->at++ = '.';
-    line->at = put_number(line->at, value_ns / FG_US % 1000, 3);
+    line->at = put_digits(line->at, value_ns / FG_US % 1000, 3);
 }
 
-void fg_json_line_open(struct fg_json_line *line, const char *key)
+void fg_json_line_put_true(struct fg_json_line *line, struct fg_str key)
 {
-    line->inside = put_key(line, key, 2);
-    if (!line->inside) {
-        line->end = line->at; /* full: nothing that belongs inside may land outside */
+    if (!put_key(line, key, 4))
+        return;
+    memcpy(line->at, "true", 4);
+    line->at += 4;
+}
+
+void fg_json_line_open(struct fg_json_line *line, struct fg_str key, char bracket)
+{
+    /* What found no room is skipped with all that belongs inside: it must not land outside. */
+    if (line->depth == FG_JSON_LINE_DEPTH || !put_key(line, key, 2)) {
+        line->cut = true;
+        line->skipped++;
         return;
     }
-    *line->at++ = '{';
+    line->closers[line->depth++] = bracket == '{' ? '}' : ']';
+    *line->at++ = bracket;
+    line->end--; /* for what closes it */
     line->first = true;
-    line->end--; /* for the closing brace */
 }
 
 void fg_json_line_close(struct fg_json_line *line)
 {
-    if (!line->inside)
+    if (line->skipped > 0) {
+        line->skipped--;
         return;
-    line->inside = false;
+    }
+    *line->at++ = line->closers[--line->depth];
     line->end++;
-    *line->at++ = '}';
     line->first = false;
 }
 
