@@ -1,0 +1,73 @@
+/* The HTTP/1 engine from inside. */
+#ifndef FG_H1_H1_INT_H
+#define FG_H1_H1_INT_H
+
+#include "h1/h1.h"
+
+struct fg_h1_stream {
+    struct fg_h1_conn *conn;
+    struct fg_h1_stream *next_dead;
+    struct fg_arena arena;
+    int minor_version; /* of the request, whoever made it */
+
+    /* ---- received ---- */
+    struct fg_h1_body body;
+    bool head_received;
+    bool recv_ended;
+    size_t recv_pending; /* content that was delivered and not consumed */
+
+    /* ---- sent ---- */
+    enum fg_h1_framing out_framing;
+    int64_t out_left; /* of a content-length */
+    bool head_sent, end_queued, sent_ended;
+    bool no_content;    /* the answer to this one has none, whatever its head says: HEAD */
+    bool expects;       /* server: the client waits for 100 before it sends content */
+    bool asked_to_stay; /* keep the connection after this exchange */
+    struct fg_seg *queue_head, *queue_tail;
+    size_t queued;
+    struct fg_headers trailers; /* to be sent; copied to the arena */
+    uint64_t queued_since_ns, socket_stall_ns;
+
+    bool closed;
+};
+
+static inline uint64_t fg_h1_now(const struct fg_h1_conn *conn)
+{
+    return *conn->options->now_ns;
+}
+
+static inline bool fg_h1_is_server(const struct fg_h1_conn *conn)
+{
+    return conn->options->role == FG_H1_SERVER;
+}
+
+/* ---- conn.c ---- */
+
+struct fg_h1_stream *fg_h1_stream_new(struct fg_h1_conn *conn);
+void fg_h1_stream_close(struct fg_h1_stream *stream, const struct fg_h1_close *why);
+/* Both sides have ended: the exchange is over, the connection stays or closes. */
+void fg_h1_stream_check_complete(struct fg_h1_stream *stream);
+void fg_h1_tell_output(struct fg_h1_conn *conn);
+void fg_h1_reap(struct fg_h1_conn *conn); /* gives back streams that have closed, unless the engine is at work */
+
+/* ---- recv.c ---- */
+
+void fg_h1_recv_next(struct fg_h1_conn *conn); /* what was pipelined */
+void fg_h1_fail(struct fg_h1_conn *conn, enum fg_h1_fault fault);
+
+/* ---- canonical.c: between HTTP/1 heads and lists with pseudo-headers ---- */
+
+/* The request that HEAD means, in the stream's arena. */
+enum fg_h1_fault fg_h1_canonical_request(struct fg_h1_stream *stream, const struct fg_h1_head *head,
+                                         struct fg_headers *out);
+void fg_h1_canonical_response(struct fg_h1_stream *stream, const struct fg_h1_head *head, struct fg_headers *out);
+
+/* ---- send.c ---- */
+
+/* The request was not refused at once: its content may come (RFC 9110 section 10.1.1). */
+void fg_h1_send_continue(struct fg_h1_stream *stream);
+
+/* An answer of the engine's own to what it cannot understand. */
+void fg_h1_send_error(struct fg_h1_conn *conn, enum fg_h1_fault fault);
+
+#endif
