@@ -2,10 +2,10 @@
  *
  * Between priorities the order is strict. Within one, tenants are served by start-time fair queueing (Goyal, Vin,
  * Cheng, 1996): an item costs 1/weight of virtual time; the tenant whose next item has the earliest virtual start is
- * next, and a tenant that comes back after a pause starts at the present, so that nobody saves up. While tenants wait
- * all the time, each gets its share of the items served in proportion to weight, to within one item of its own.
+ * next, and a tenant that comes back after a pause starts at the present, so that nobody saves up. While two tenants
+ * wait, what they are served is in proportion to their weights, to within one item of each.
  *
- * Tenants are told apart by TENANT_BUCKETS buckets of their hash, so that memory does not depend on what peers send.
+ * Tenants are told apart by 64 buckets of their hash, so that memory does not depend on what peers send.
  * Two tenants that meet in a bucket share one turn, in order of arrival: each gets less than its share for as long as
  * both wait. The hash must be seeded, or peers choose whom they meet.
  *

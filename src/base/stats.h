@@ -30,6 +30,8 @@
     X(calls_queued, "Calls that had to wait for a connection or stream slot")                                          \
     X(calls_dequeued, "Calls that waited and were sent or given up")                                                   \
     X(queue_overflows, "Calls refused because the pending queue was full")                                             \
+    X(doomed, "Attempts not begun because the time that was left is less than such calls take")                        \
+    X(calls_shed, "Calls that gave up their place in the pending queue to a higher priority")                          \
     X(breaker_refusals, "Calls refused because breakers are open")                                                     \
     X(deadlines_exceeded, "Calls whose deadline ran out in the gateway's hands")                                       \
     X(streams_over_duration, "Calls ended by max_stream_duration")                                                     \

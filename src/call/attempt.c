@@ -18,6 +18,19 @@ static void count_waste(struct fg_attempt *attempt, uint64_t now_ns)
     fg_stat_add(&stats->wasted_work_us, (now_ns - attempt->outcome.start_ns) / FG_US);
 }
 
+/* How long calls of the method take, for those that come. */
+static void learn(const struct fg_attempt *attempt)
+{
+    struct fg_call *call = attempt->call;
+    const struct fg_outcome *outcome = &attempt->outcome;
+
+    if (outcome->code != FG_STATUS_OK || outcome->phase != FG_PHASE_DONE || attempt->was_long)
+        return;
+    if (!call->learned)
+        call->learned = fg_learned_get(call->env->learned, call->cluster->name, call->path);
+    fg_learned_report(call->learned, outcome->end_ns - attempt->sent_ns, outcome->messages_down <= 1, outcome->end_ns);
+}
+
 static void end(struct fg_attempt *attempt, enum fg_status code, enum fg_source source)
 {
     struct fg_call *call = attempt->call;
@@ -34,22 +47,14 @@ static void end(struct fg_attempt *attempt, enum fg_status code, enum fg_source 
     outcome->messages_up = call->framing.messages;
     outcome->messages_down = attempt->framing.messages;
     outcome->class = fg_call_classify(call, outcome);
+    fg_turn_leave(attempt);
     if (!attempt->endpoint)
         return; /* it was refused before it had one: nothing was attempted */
     fg_attempt_report(attempt, now_ns);
+    learn(attempt);
     attempt->endpoint->active--;
     FG_COUNT(call->env->stats, attempts_ended);
     call->env->sink.on_attempt(call->env->sink.context, outcome);
-}
-
-static void leave_queue(struct fg_attempt *attempt)
-{
-    if (!attempt->queued_ns)
-        return;
-    fg_endpoint_cancel(&attempt->slot);
-    attempt->outcome.stall_ns[FG_WAIT_STREAM_SLOT] += attempt->call->env->loop->now_ns - attempt->queued_ns;
-    attempt->queued_ns = 0;
-    fg_call_arm(attempt->call);
 }
 
 static void let_go(struct fg_attempt *attempt, uint32_t code)
@@ -65,7 +70,7 @@ static void let_go(struct fg_attempt *attempt, uint32_t code)
 
 void fg_attempt_cancel(struct fg_attempt *attempt, enum fg_status code, enum fg_source source)
 {
-    leave_queue(attempt);
+    fg_turn_stop(attempt, false);
     if (attempt->up && source == FG_SOURCE_DEADLINE)
         fg_conn_note(attempt->up->conn, FG_CONN_SILENT, attempt->outcome.start_ns);
     let_go(attempt, FG_H2_CANCEL);
@@ -75,14 +80,13 @@ void fg_attempt_cancel(struct fg_attempt *attempt, enum fg_status code, enum fg_
     end(attempt, code, source);
 }
 
-/* It came to a status that the endpoint did not give. */
-static void fail(struct fg_attempt *attempt, struct fg_reply *reply)
+void fg_attempt_fail(struct fg_attempt *attempt, struct fg_reply *reply)
 {
     attempt->outcome.rst_code = reply->rst_code;
     attempt->outcome.reason = fg_reason_name(reply->reason);
     if (attempt->endpoint)
         fg_reply_add(reply, "endpoint", attempt->endpoint->name);
-    leave_queue(attempt);
+    fg_turn_stop(attempt, false);
     if (attempt->up && reply->source == FG_SOURCE_DEADLINE)
         fg_conn_note(attempt->up->conn, FG_CONN_SILENT, attempt->outcome.start_ns);
     let_go(attempt, FG_H2_CANCEL);
@@ -99,7 +103,7 @@ void fg_attempt_expire(struct fg_attempt *attempt)
         FG_REASON_ATTEMPT_TIMEOUT,
         fg_arena_printf(call->down->arena, "the endpoint did not answer within retry.attempt_timeout (%llu ms)",
                         (unsigned long long)(call->route->retry.attempt_timeout_ns / FG_MS)));
-    fail(attempt, &reply);
+    fg_attempt_fail(attempt, &reply);
 }
 
 /* ---- answers ---- */
@@ -133,7 +137,7 @@ static void no_status(struct fg_attempt *attempt)
     struct fg_reply reply =
         fg_reply_make(FG_REASON_UPSTREAM_NO_STATUS, FG_STR("the endpoint ended the stream without grpc-status"));
     attempt->outcome.safe_to_retry = FG_SAFE_UNKNOWN;
-    fail(attempt, &reply);
+    fg_attempt_fail(attempt, &reply);
 }
 
 static bool is_grpc(const struct fg_headers *headers)
@@ -163,7 +167,7 @@ static void http_answer(struct fg_attempt *attempt, unsigned http_status, const 
     reply.code = fg_status_from_http(http_status);
     fg_reply_add(&reply, "http_status", fg_arena_printf(arena, "%u", http_status));
     attempt->outcome.safe_to_retry = FG_SAFE_UNKNOWN;
-    fail(attempt, &reply);
+    fg_attempt_fail(attempt, &reply);
 }
 
 static void on_response(struct fg_attempt *attempt, struct fg_headers *headers, bool end_stream)
@@ -197,7 +201,7 @@ static void too_large(struct fg_attempt *attempt)
         fg_reply_make(FG_REASON_UPSTREAM_PROTOCOL_ERROR,
                       FG_STR("the endpoint's header list is over http2.max_header_list or max_header_fields"));
     attempt->outcome.safe_to_retry = FG_SAFE_UNKNOWN;
-    fail(attempt, &reply);
+    fg_attempt_fail(attempt, &reply);
 }
 
 static void on_headers(struct fg_stream *stream, struct fg_headers *headers, unsigned flags)
@@ -233,7 +237,7 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
         struct fg_reply reply = fg_reply_make(FG_REASON_UPSTREAM_PROTOCOL_ERROR,
                                               FG_STR("a message of the endpoint has a bad compression flag"));
         attempt->outcome.safe_to_retry = FG_SAFE_UNKNOWN;
-        fail(attempt, &reply);
+        fg_attempt_fail(attempt, &reply);
         return;
     }
     if (attempt->outcome.phase == FG_PHASE_HEADERS && attempt->framing.messages > 0) {
@@ -308,7 +312,7 @@ static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
     if (why->by == FG_H2_CLOSED_PEER_RESET && why->code != FG_H2_REFUSED_STREAM)
         fg_conn_note(stream->conn, FG_CONN_BROKE, attempt->outcome.start_ns);
     struct fg_reply reply = close_reply(attempt, why);
-    fail(attempt, &reply);
+    fg_attempt_fail(attempt, &reply);
 }
 
 static const struct fg_stream_events up_events = {on_headers, on_data, on_sent, on_close};
@@ -392,6 +396,7 @@ static void send_request(struct fg_attempt *attempt, struct fg_conn *conn)
 
     build_request(attempt, &headers);
     attempt->up = fg_conn_request(conn, &headers, no_body, &up_events, attempt);
+    attempt->sent_ns = call->env->loop->now_ns;
     attempt->outcome.phase = FG_PHASE_SENT;
     attempt->outcome.safe_to_retry = FG_SAFE_UNKNOWN;
     attempt->last_data_ns = call->env->loop->now_ns;
@@ -406,7 +411,7 @@ static void send_request(struct fg_attempt *attempt, struct fg_conn *conn)
 static void on_slot(struct fg_slot_wait *slot, struct fg_conn *conn)
 {
     struct fg_attempt *attempt = FG_CONTAINER_OF(slot, struct fg_attempt, slot);
-    leave_queue(attempt);
+    fg_turn_stop(attempt, false);
     send_request(attempt, conn);
 }
 
@@ -416,35 +421,27 @@ static void on_failed(struct fg_slot_wait *slot, const char *why)
     struct fg_reply reply = fg_reply_make(
         FG_REASON_CONNECT_FAILED, fg_arena_printf(attempt->call->down->arena, "no connection to endpoint %.*s: %s",
                                                   (int)attempt->endpoint->name.len, attempt->endpoint->name.p, why));
-    fail(attempt, &reply);
-}
-
-static void queue_full(struct fg_attempt *attempt)
-{
-    struct fg_call *call = attempt->call;
-    struct fg_reply reply =
-        fg_reply_make(FG_REASON_QUEUE_FULL, FG_STR("too many calls wait for the cluster (limits.pending)"));
-    struct fg_str count = fg_arena_printf(call->down->arena, "%u", call->cluster->pending);
-
-    fg_reply_add(&reply, "observed", count);
-    fg_reply_add(&reply, "threshold", fg_arena_printf(call->down->arena, "%u", call->cluster->config->limits.pending));
-    fail(attempt, &reply);
+    fg_attempt_fail(attempt, &reply);
 }
 
 static void wait_for_slot(struct fg_attempt *attempt)
 {
     struct fg_call *call = attempt->call;
+    const char *why = "";
 
-    attempt->queued_ns = call->env->loop->now_ns;
-    attempt->outcome.phase = FG_PHASE_QUEUED;
-    fg_call_arm(call);
+    if (!fg_turn_wait(attempt, FG_GATE_SLOT))
+        return;
+    if (fg_endpoint_wait(attempt->endpoint, &attempt->slot, call->priority, call->weight, call->tenant, &why) != 0)
+        on_failed(&attempt->slot, why);
+    else
+        fg_call_arm(call);
 }
 
 void fg_attempt_queue_timeout(struct fg_attempt *attempt)
 {
-    struct fg_reply reply =
-        fg_reply_make(FG_REASON_QUEUE_TIMEOUT, FG_STR("no stream slot became free within limits.pending_timeout"));
-    fail(attempt, &reply);
+    struct fg_reply reply = fg_reply_make(FG_REASON_QUEUE_TIMEOUT,
+                                          FG_STR("no room or stream slot became free within limits.pending_timeout"));
+    fg_attempt_fail(attempt, &reply);
 }
 
 static struct fg_attempt *attempt_new(struct fg_call *call)
@@ -459,7 +456,6 @@ static struct fg_attempt *attempt_new(struct fg_call *call)
     attempt->expires_ns = timeout_ns ? call->env->loop->now_ns + timeout_ns : FG_NEVER;
     attempt->slot.on_slot = on_slot;
     attempt->slot.on_failed = on_failed;
-    fg_list_init(&attempt->slot.node);
     fg_list_init(&attempt->node);
     attempt->outcome.method = call->path;
     attempt->outcome.cluster = call->cluster->name;
@@ -468,36 +464,50 @@ static struct fg_attempt *attempt_new(struct fg_call *call)
     return attempt;
 }
 
-/* Has leave to go on: to which endpoint, on which connection? */
-static void begin(struct fg_attempt *attempt)
+void fg_attempt_begin(struct fg_attempt *attempt)
 {
     struct fg_call *call = attempt->call;
-    struct fg_conn *conn;
-    const char *why = "";
 
+    attempt->entered_ns = call->env->loop->now_ns;
     attempt->endpoint = fg_attempt_choose(attempt);
     if (!attempt->endpoint) {
         struct fg_reply reply = fg_attempt_refusal(call);
-        fail(attempt, &reply);
+        fg_attempt_fail(attempt, &reply);
         return;
     }
     attempt->endpoint->active++;
     FG_COUNT(call->env->stats, attempts_started);
     attempt->outcome.endpoint = attempt->endpoint->name;
-    switch (fg_endpoint_acquire(attempt->endpoint, &attempt->slot, &conn, &why)) {
-    case FG_SLOT_READY:
+    struct fg_conn *conn = fg_endpoint_find_slot(attempt->endpoint);
+    if (conn)
         send_request(attempt, conn);
-        break;
-    case FG_SLOT_WAITING:
+    else
         wait_for_slot(attempt);
-        break;
-    case FG_SLOT_FULL:
-        queue_full(attempt);
-        break;
-    case FG_SLOT_FAILED:
-        on_failed(&attempt->slot, why);
-        break;
-    }
+}
+
+/* What cannot be done in the time that is left is not begun. */
+static bool is_doomed(struct fg_attempt *attempt)
+{
+    struct fg_call *call = attempt->call;
+    uint64_t now_ns = call->env->loop->now_ns, until_ns = FG_MIN(call->deadline_ns, attempt->expires_ns);
+
+    if (until_ns == FG_NEVER || !call->cluster->config->limits.refuse_doomed)
+        return false;
+    uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+    if (!fg_learned_is_doomed(call->learned, left_ns, now_ns))
+        return false;
+    struct fg_arena *arena = call->down->arena;
+    double left_ms = (double)left_ns / FG_MS, quick_ms = (double)fg_learned_quick_ns(call->learned, now_ns) / FG_MS;
+    struct fg_reply reply = fg_reply_make(
+        FG_REASON_DOOMED, fg_arena_printf(arena,
+                                          "%.3g ms are left, and nine of ten calls of the method take longer "
+                                          "than %.3g ms (limits.refuse_doomed)",
+                                          left_ms, quick_ms));
+    fg_reply_add(&reply, "observed", fg_arena_printf(arena, "%.3gms", left_ms));
+    fg_reply_add(&reply, "threshold", fg_arena_printf(arena, "%.3gms", quick_ms));
+    FG_COUNT(call->env->stats, doomed);
+    fg_attempt_fail(attempt, &reply);
+    return true;
 }
 
 void fg_attempt_start(struct fg_call *call)
@@ -506,5 +516,6 @@ void fg_attempt_start(struct fg_call *call)
 
     call->attempt = attempt;
     fg_list_append(&call->attempts, &attempt->node);
-    begin(attempt);
+    if (!is_doomed(attempt) && fg_turn_enter(attempt))
+        fg_attempt_begin(attempt);
 }

@@ -163,6 +163,7 @@ static uint64_t next_event(const struct fg_call *call)
     FG_LIST_EACH (node, &call->attempts) {
         const struct fg_attempt *attempt = FG_LIST_ENTRY(node, struct fg_attempt, node);
         at_ns = FG_MIN(at_ns, FG_MIN(attempt->expires_ns, give_up_ns(attempt)));
+        at_ns = FG_MIN(at_ns, fg_turn_promotion_ns(attempt));
     }
     return at_ns;
 }
@@ -219,6 +220,11 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
 
     if (time_is_up(call, now_ns))
         return;
+    FG_LIST_EACH (node, &call->attempts) {
+        struct fg_attempt *attempt = FG_LIST_ENTRY(node, struct fg_attempt, node);
+        if (now_ns >= fg_turn_promotion_ns(attempt))
+            fg_turn_promote(attempt);
+    }
     while (!call->answered && (late = find_late(call, now_ns))) {
         if (now_ns >= late->expires_ns)
             fg_attempt_expire(late);
@@ -350,6 +356,8 @@ static void route(struct fg_call *call)
     if (call->route->timeout_ns && call->start_ns + call->route->timeout_ns < call->deadline_ns)
         call->deadline_ns = call->start_ns + call->route->timeout_ns;
     set_priority(call);
+    call->learned = fg_learned_find(env->learned, call->cluster->name, call->path);
+    call->is_long = call->cluster->config->limits.long_streams > 0 && fg_learned_usually_long(call->learned);
     fg_call_try(call);
     fg_call_arm(call);
 }
@@ -398,7 +406,9 @@ struct fg_wait fg_call_wait(const struct fg_call *call)
     if (!attempt || call->answered)
         return (struct fg_wait){call->start_ns, FG_WAIT_NONE};
     if (attempt->queued_ns)
-        return (struct fg_wait){attempt->queued_ns, fg_endpoint_wait_cause(attempt->endpoint)};
+        return (struct fg_wait){attempt->queued_ns, attempt->waits_in == FG_GATE_SLOT
+                                                        ? fg_endpoint_wait_cause(attempt->endpoint)
+                                                        : FG_WAIT_GATE};
     if (attempt->up) {
         struct fg_wait wait = attempt->up->ops->wait(attempt->up);
         if (wait.cause != FG_WAIT_NONE)

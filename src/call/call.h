@@ -14,6 +14,8 @@
 #include "http/stream.h"
 #include "io/timer.h"
 #include "policy/breaker.h"
+#include "policy/gate.h"
+#include "policy/learned.h"
 #include "rpc/grpc.h"
 #include "rpc/outcome.h"
 #include "upstream/cluster.h"
@@ -35,8 +37,10 @@ struct fg_call_env {
     const struct fg_config *config;
     struct fg_cluster *clusters; /* by the configuration's index */
     struct fg_breaker_registry *breakers;
+    struct fg_learned_table *learned;
     struct fg_outcome_sink sink;
     struct fg_list calls;
+    unsigned worker; /* its index */
     uint64_t random; /* of backoff; never 0 */
     bool draining;
 };
@@ -57,14 +61,20 @@ struct fg_attempt {
     struct fg_breaker *breaker; /* of method x endpoint */
     uint32_t ticket, rollup_ticket;
     uint32_t number;
-    uint64_t queued_ns;             /* since when it waits for a slot; 0: it does not */
+    struct fg_fair_item turn;       /* in cluster->turns while it waits for room */
+    uint8_t lane, waits_in;         /* enum fg_gate_lane */
+    uint64_t queued_ns;             /* since when it waits for room or a slot; 0: it does not */
+    uint64_t entered_ns;            /* the gate, or when promotion was tried last */
+    uint64_t sent_ns;               /* the request's headers; 0: not yet */
     uint64_t expires_ns;            /* retry.attempt_timeout; FG_NEVER: none */
     uint64_t last_data_ns;          /* when the endpoint last sent something */
     uint64_t sent_bytes;            /* of the request, framed on its stream */
     struct fg_headers held;         /* response headers that wait for the first message; in the stream's arena */
     struct fg_grpc_framing framing; /* of the answer */
     struct fg_outcome outcome;
-    bool holds; /* `held` has something */
+    bool holds;     /* `held` has something */
+    bool is_inside; /* it has entered the gate and not left */
+    bool was_long;  /* it has lasted for limits.long_after */
     bool is_hedge;
     bool ended;
 };
@@ -90,6 +100,9 @@ struct fg_call {
     const struct fg_config_route *route;
     struct fg_cluster *cluster;
     unsigned priority, weight;
+    uint32_t tenant;                /* hash */
+    struct fg_learned *learned;     /* of its method; NULL: nothing is known */
+    bool is_long;                   /* calls of its method usually last longer than limits.long_after */
     uint64_t start_ns, deadline_ns; /* FG_NEVER: none */
     uint64_t last_message_ns;       /* data in either direction */
     struct fg_timer timer;          /* armed for the first of everything that call.c's next_event() looks at */
@@ -163,6 +176,22 @@ void fg_attempt_send_data(struct fg_attempt *attempt, struct fg_buf buf, bool en
 void fg_attempt_cancel(struct fg_attempt *attempt, enum fg_status code, enum fg_source source);
 void fg_attempt_expire(struct fg_attempt *attempt);        /* retry.attempt_timeout is over */
 void fg_attempt_queue_timeout(struct fg_attempt *attempt); /* limits.pending_timeout is over */
+
+void fg_attempt_begin(struct fg_attempt *attempt);                        /* it has room */
+void fg_attempt_fail(struct fg_attempt *attempt, struct fg_reply *reply); /* it came to a status of our own */
+
+/* ---- turn.c: whose turn it is ---- */
+
+/* Asks for room at the cluster's gate. False: it waits (fg_attempt_begin follows), or was refused and has ended. */
+bool fg_turn_enter(struct fg_attempt *attempt);
+void fg_turn_leave(struct fg_attempt *attempt); /* it has ended; harmless if it never entered */
+/* Takes a place in the queue of LANE, which the caller puts it into. False: there was none, the attempt has ended. */
+bool fg_turn_wait(struct fg_attempt *attempt, enum fg_gate_lane lane);
+/* It waits no more, if it did. HAS_LEFT: the gate has counted it out already. */
+void fg_turn_stop(struct fg_attempt *attempt, bool has_left);
+uint64_t fg_turn_promotion_ns(const struct fg_attempt *attempt); /* when it counts as long; FG_NEVER: not at all */
+void fg_turn_promote(struct fg_attempt *attempt);
+void fg_turn_woken(struct fg_call_env *env, struct fg_cluster *cluster); /* by the gate, on the worker's own thread */
 
 /* ---- choose.c: on which endpoint ---- */
 

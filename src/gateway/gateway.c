@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #define MAX_BREAKERS  16384
+#define MAX_LEARNED   4096
 #define ASK_TIMEOUT_S 2
 
 /* ---- TLS ---- */
@@ -87,12 +88,34 @@ static int init_log(struct fg_gateway *gateway, char *error, size_t error_len)
     return gateway->access_log ? 0 : -1;
 }
 
+static void wake(void *context, unsigned to, unsigned from)
+{
+    const struct fg_gateway_gate *gate = context;
+
+    if (__atomic_load_n(&gate->gateway->started, __ATOMIC_ACQUIRE) == 0)
+        return; /* the workers have ended: what is left of their calls is being cleaned up */
+    fg_worker_wake_gate(&gate->gateway->workers[to], gate->cluster, to == from);
+}
+
+static void init_gates(struct fg_gateway *gateway)
+{
+    const struct fg_config *config = gateway->config;
+
+    gateway->gates = fg_alloc_zero(config->clusters_len * sizeof *gateway->gates);
+    for (size_t i = 0; i < config->clusters_len; i++) {
+        struct fg_gateway_gate *gate = &gateway->gates[i];
+        *gate = (struct fg_gateway_gate){gateway, i, fg_gate_new(config->workers, wake, gate)};
+    }
+}
+
 int fg_gateway_init(struct fg_gateway *gateway, struct fg_config *config, char *error, size_t error_len)
 {
     *gateway = (struct fg_gateway){.config = config};
     gateway->breakers = fg_breaker_registry_new(MAX_BREAKERS);
+    gateway->learned = fg_learned_table_new(MAX_LEARNED);
     gateway->connections = fg_alloc_zero(config->listeners_len * sizeof *gateway->connections);
     gateway->workers = fg_alloc_zero(config->workers * sizeof *gateway->workers);
+    init_gates(gateway);
     int result = init_tls(gateway, error, error_len);
     if (result == 0)
         result = init_log(gateway, error, error_len);
@@ -176,6 +199,9 @@ void fg_gateway_cleanup(struct fg_gateway *gateway)
 
     for (unsigned i = 0; i < gateway->workers_len; i++)
         fg_worker_cleanup(&gateway->workers[i]);
+    for (size_t i = 0; i < clusters; i++)
+        fg_gate_free(gateway->gates[i].gate);
+    free(gateway->gates);
     if (gateway->access_log)
         fg_access_log_free(gateway->access_log);
     for (size_t i = 0; gateway->listener_tls && i < listeners; i++)
@@ -192,6 +218,7 @@ void fg_gateway_cleanup(struct fg_gateway *gateway)
     free(gateway->connections);
     free(gateway->workers);
     fg_breaker_registry_free(gateway->breakers);
+    fg_learned_table_free(gateway->learned);
     fg_config_unref(gateway->config);
 }
 

@@ -6,9 +6,18 @@
 
 #include "gateway/worker.h"
 
+/* The gate of one cluster and what its wake-ups need. */
+struct fg_gateway_gate {
+    struct fg_gateway *gateway;
+    size_t cluster;
+    struct fg_gate *gate;
+};
+
 struct fg_gateway {
     struct fg_config *config;
     struct fg_breaker_registry *breakers;
+    struct fg_learned_table *learned;
+    struct fg_gateway_gate *gates;    /* by cluster */
     struct fg_access_log *access_log; /* NULL: off */
     struct fg_worker *workers;
     unsigned workers_len;                 /* initialised */

@@ -137,7 +137,7 @@ static void fill_cluster(struct fg_worker *worker, const void *context, FILE *ou
     const struct fg_cluster *cluster = &worker->clusters[index.cluster];
     for (size_t i = 0; i < cluster->endpoints_len; i++) {
         const struct fg_endpoint *endpoint = &cluster->endpoints[i];
-        struct endpoint_totals totals = {.active = endpoint->active, .waiting = endpoint->waiting_len};
+        struct endpoint_totals totals = {.active = endpoint->active, .waiting = fg_endpoint_waiting(endpoint)};
         for (uint32_t c = 0; c < endpoint->conns_len; c++) {
             const struct fg_conn *conn = endpoint->conns[c];
             totals.connections += conn->state == FG_CONN_OPEN;

@@ -100,6 +100,56 @@ static struct fg_h2_options limits_of(const struct fg_config_listener *config)
     return limits;
 }
 
+/* ---- gates ---- */
+
+static void on_turn_end(struct fg_turn_task *task)
+{
+    struct fg_cluster *cluster = FG_CONTAINER_OF(task, struct fg_cluster, turn_task);
+    struct fg_worker *worker = cluster->owner;
+    fg_turn_woken(&worker->env, cluster);
+}
+
+static void on_turn_mail(struct fg_mail *mail)
+{
+    struct fg_cluster *cluster = FG_CONTAINER_OF(mail, struct fg_cluster, turn_mail);
+    struct fg_worker *worker = cluster->owner;
+    fg_turn_woken(&worker->env, cluster);
+}
+
+void fg_worker_wake_gate(struct fg_worker *worker, size_t cluster, bool from_itself)
+{
+    struct fg_cluster *to = &worker->clusters[cluster];
+
+    if (from_itself)
+        fg_loop_at_turn_end(&worker->loop, &to->turn_task);
+    else
+        fg_mailbox_post(&worker->loop, &to->turn_mail);
+}
+
+/* Is there anything to be counted for the cluster? */
+static bool is_gated(const struct fg_config *config, size_t cluster)
+{
+    const struct fg_config_limits *limits = &config->clusters[cluster].limits;
+
+    if (limits->streams || limits->long_streams || limits->adaptive.enabled)
+        return true;
+    for (size_t i = 0; i < config->routes_len; i++)
+        if (config->routes[i].cluster == cluster && config->routes[i].retry.attempts > 1)
+            return true; /* the budget of retries is a share of the attempts */
+    return false;
+}
+
+static void init_gate(struct fg_worker *worker, struct fg_cluster *cluster, size_t i)
+{
+    cluster->owner = worker;
+    cluster->gate = worker->gateway->gates[i].gate;
+    cluster->is_gated = is_gated(worker->gateway->config, i);
+    cluster->turns = fg_alloc_zero(FG_GATE_ROOMS * sizeof *cluster->turns);
+    cluster->turn_task.on_turn_end = on_turn_end;
+    fg_list_init(&cluster->turn_task.node);
+    cluster->turn_mail.run = on_turn_mail;
+}
+
 static int init_clusters(struct fg_worker *worker, char *error, size_t error_len)
 {
     struct fg_gateway *gateway = worker->gateway;
@@ -112,6 +162,7 @@ static int init_clusters(struct fg_worker *worker, char *error, size_t error_len
         if (fg_cluster_init(cluster, &config->clusters[i], &worker->loop, &worker->stats, gateway->cluster_tls[i],
                             0x9E3779B97F4A7C15ull * (worker->index + 1) + i, error, error_len) != 0)
             return -1;
+        init_gate(worker, cluster, i);
         for (size_t e = 0; e < cluster->endpoints_len; e++)
             cluster->endpoints[e].breaker =
                 fg_breaker_get(gateway->breakers, cluster->name, cluster->endpoints[e].name, FG_STR(""));
@@ -174,6 +225,8 @@ int fg_worker_init(struct fg_worker *worker, struct fg_gateway *gateway, unsigne
         .stats = &worker->stats,
         .config = gateway->config,
         .breakers = gateway->breakers,
+        .learned = gateway->learned,
+        .worker = index,
         .sink = {on_attempt, on_call, worker},
     };
     fg_list_init(&worker->env.calls);

@@ -34,6 +34,9 @@ int fg_worker_init(struct fg_worker *worker, struct fg_gateway *gateway, unsigne
     __attribute__((warn_unused_result));
 void fg_worker_cleanup(struct fg_worker *worker);
 
+/* The gate of CLUSTER has something for the worker. From any thread; FROM_ITSELF: from its own. */
+void fg_worker_wake_gate(struct fg_worker *worker, size_t cluster, bool from_itself);
+
 /* On the worker's own thread: GOAWAY to all clients; the loop stops when the last connection has ended or drain_timeout
  * is over. */
 void fg_worker_drain(struct fg_worker *worker);

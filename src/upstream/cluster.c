@@ -51,7 +51,6 @@ static int init_endpoint(struct fg_cluster *cluster, size_t i, char *error, size
     endpoint->config = config;
     endpoint->name = fg_str_from(config->address);
     endpoint->slots_hint = cluster->config->limits.streams_per_connection;
-    fg_list_init(&endpoint->waiting);
     if (fg_address_resolve(&endpoint->address, config->host, config->port, why, sizeof why) == 0)
         return 0;
     snprintf(error, error_len, "cluster %s: endpoint %s: %s", cluster->config->name, config->address, why);
@@ -79,8 +78,11 @@ int fg_cluster_init(struct fg_cluster *cluster, const struct fg_config_cluster *
 void fg_cluster_cleanup(struct fg_cluster *cluster)
 {
     fg_conn_side_cleanup(&cluster->side);
-    for (size_t i = 0; i < cluster->endpoints_len; i++)
+    for (size_t i = 0; i < cluster->endpoints_len; i++) {
+        free(cluster->endpoints[i].waiting);
         free(cluster->endpoints[i].conns);
+    }
+    free(cluster->turns);
     free(cluster->endpoints);
     cluster->endpoints = NULL;
     cluster->endpoints_len = 0;

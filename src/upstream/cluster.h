@@ -2,15 +2,17 @@
 #ifndef FG_UPSTREAM_CLUSTER_H
 #define FG_UPSTREAM_CLUSTER_H
 
+#include "base/fair_queue.h"
 #include "config/config.h"
 #include "http/conn.h"
 
 struct fg_breaker;
+struct fg_gate;
 
 /* A call that waits for a stream slot on an endpoint; embedded in the call's attempt. Exactly one of the callbacks is
  * called unless fg_endpoint_cancel comes first. */
 struct fg_slot_wait {
-    struct fg_list node;
+    struct fg_fair_item item;
     struct fg_endpoint *endpoint;
     void (*on_slot)(struct fg_slot_wait *wait, struct fg_conn *conn); /* the conn has a free slot now: use it at once */
     void (*on_failed)(struct fg_slot_wait *wait,
@@ -25,12 +27,11 @@ struct fg_endpoint {
     struct fg_breaker *breaker; /* roll-up over all methods; set by the owner of the cluster */
     struct fg_conn **conns;
     uint32_t conns_len, conns_cap;
-    uint32_t connecting; /* of them, not usable yet */
-    uint32_t slots_hint; /* streams that a connection to it takes, as far as is known */
-    uint32_t active;     /* attempts in progress, the waiting ones included */
-    uint32_t waiting_len;
-    struct fg_list waiting;
-    int32_t current_weight; /* smooth weighted round robin */
+    uint32_t connecting;           /* of them, not usable yet */
+    uint32_t slots_hint;           /* streams that a connection to it takes, as far as is known */
+    uint32_t active;               /* attempts in progress, the waiting ones included */
+    struct fg_fair_queue *waiting; /* struct fg_slot_wait; NULL: nobody has ever waited */
+    int32_t current_weight;        /* smooth weighted round robin */
 };
 
 struct fg_cluster {
@@ -39,8 +40,14 @@ struct fg_cluster {
     struct fg_conn_side side;
     struct fg_endpoint *endpoints;
     size_t endpoints_len;
-    uint32_t pending; /* calls waiting on all of its endpoints */
     uint64_t random;
+    /* Set by the owner of the cluster. */
+    struct fg_gate *gate;          /* shared by all workers */
+    bool is_gated;                 /* something has to be counted */
+    struct fg_fair_queue *turns;   /* by lane: attempts that wait for room */
+    struct fg_turn_task turn_task; /* the gate's wake of the own worker */
+    struct fg_mail turn_mail;      /* of another one */
+    void *owner;
 };
 
 /* 0, or -1 with a sentence in ERROR (an endpoint's name does not resolve, the TLS files are bad). TLS may be NULL. SEED
@@ -58,17 +65,15 @@ struct fg_endpoint *fg_cluster_pick(struct fg_cluster *cluster,
 
 /* ---- pool.c ---- */
 
-enum fg_slot_result {
-    FG_SLOT_READY,   /* *CONN has a free slot now */
-    FG_SLOT_WAITING, /* WAIT is queued */
-    FG_SLOT_FULL,    /* the pending queue is full */
-    FG_SLOT_FAILED,  /* connecting failed at once; *WHY */
-};
+/* A connection with a free stream slot, to be used at once: the first that has one and is neither stalled nor suspect
+ * (few connections are fast). NULL: the call has to wait; so it has while others wait. */
+struct fg_conn *fg_endpoint_find_slot(struct fg_endpoint *endpoint);
 
-/* Asks for a stream slot. Coalesces: the first connection that has one and is neither stalled nor suspect; a further
- * connection is opened when slots run out or only bad connections have some. */
-enum fg_slot_result fg_endpoint_acquire(struct fg_endpoint *endpoint, struct fg_slot_wait *wait, struct fg_conn **conn,
-                                        const char **why) __attribute__((warn_unused_result));
+/* Waits for a slot; a further connection is opened if those on their way will not do. 0, or -1 and *WHY when
+ * connecting failed at once. */
+int fg_endpoint_wait(struct fg_endpoint *endpoint, struct fg_slot_wait *wait, unsigned priority, unsigned weight,
+                     uint32_t tenant, const char **why) __attribute__((warn_unused_result));
+uint32_t fg_endpoint_waiting(const struct fg_endpoint *endpoint);              /* how many do */
 void fg_endpoint_cancel(struct fg_slot_wait *wait);                            /* harmless if it does not wait */
 enum fg_wait_cause fg_endpoint_wait_cause(const struct fg_endpoint *endpoint); /* of those that wait for it */
 

@@ -85,82 +85,75 @@ static int connect_if_needed(struct fg_endpoint *endpoint)
 
     if (endpoint->conns_len >= endpoint->cluster->config->limits.connections)
         return 0;
-    if (endpoint->waiting_len <= on_their_way * (uint64_t)slots)
+    if (fg_endpoint_waiting(endpoint) <= on_their_way * (uint64_t)slots)
         return 0;
     return connect_one(endpoint);
 }
 
 /* ---- waiting ---- */
 
-static void enqueue(struct fg_endpoint *endpoint, struct fg_slot_wait *wait)
+uint32_t fg_endpoint_waiting(const struct fg_endpoint *endpoint)
 {
-    wait->endpoint = endpoint;
-    fg_list_append(&endpoint->waiting, &wait->node);
-    endpoint->waiting_len++;
-    endpoint->cluster->pending++;
-    FG_COUNT(endpoint->cluster->side.stats, calls_queued);
-}
-
-static void dequeue(struct fg_slot_wait *wait)
-{
-    fg_list_remove(&wait->node);
-    wait->endpoint->waiting_len--;
-    wait->endpoint->cluster->pending--;
-    FG_COUNT(wait->endpoint->cluster->side.stats, calls_dequeued);
+    return endpoint->waiting ? (uint32_t)fg_fair_queue_len(endpoint->waiting) : 0;
 }
 
 void fg_endpoint_cancel(struct fg_slot_wait *wait)
 {
-    if (wait->endpoint && !fg_list_empty(&wait->node))
-        dequeue(wait);
+    if (wait->endpoint && fg_fair_item_waits(&wait->item))
+        fg_fair_queue_remove(wait->endpoint->waiting, &wait->item);
+}
+
+static struct fg_slot_wait *pop(struct fg_endpoint *endpoint)
+{
+    return FG_CONTAINER_OF(fg_fair_queue_pop(endpoint->waiting), struct fg_slot_wait, item);
 }
 
 static void serve_waiting(struct fg_endpoint *endpoint)
 {
-    while (!fg_list_empty(&endpoint->waiting)) {
+    while (fg_endpoint_waiting(endpoint) > 0) {
         bool only_bad;
         struct fg_conn *conn = find_slot(endpoint, &only_bad);
         if (!conn || (only_bad && count_connecting(endpoint) > 0))
             break;
-        struct fg_slot_wait *wait = FG_LIST_FIRST(&endpoint->waiting, struct fg_slot_wait, node);
-        dequeue(wait);
+        struct fg_slot_wait *wait = pop(endpoint);
         wait->on_slot(wait, conn);
     }
-    if (endpoint->waiting_len > 0)
+    if (fg_endpoint_waiting(endpoint) > 0)
         (void)!connect_if_needed(endpoint); /* a failure leaves them waiting for the other connections' slots */
 }
 
 static void fail_waiting(struct fg_endpoint *endpoint, const char *why)
 {
     /* Those that come while the others are told wait for the next attempt to connect. */
-    for (uint32_t n = endpoint->waiting_len; n > 0 && !fg_list_empty(&endpoint->waiting); n--) {
-        struct fg_slot_wait *wait = FG_LIST_FIRST(&endpoint->waiting, struct fg_slot_wait, node);
-        dequeue(wait);
+    for (uint32_t n = fg_endpoint_waiting(endpoint); n > 0 && fg_endpoint_waiting(endpoint) > 0; n--) {
+        struct fg_slot_wait *wait = pop(endpoint);
         wait->on_failed(wait, why);
     }
 }
 
-enum fg_slot_result fg_endpoint_acquire(struct fg_endpoint *endpoint, struct fg_slot_wait *wait, struct fg_conn **conn,
-                                        const char **why)
+struct fg_conn *fg_endpoint_find_slot(struct fg_endpoint *endpoint)
 {
-    struct fg_cluster *cluster = endpoint->cluster;
     bool only_bad;
+    struct fg_conn *conn = fg_endpoint_waiting(endpoint) == 0 ? find_slot(endpoint, &only_bad) : NULL;
 
-    *conn = endpoint->waiting_len == 0 ? find_slot(endpoint, &only_bad) : NULL;
-    if (*conn && (!only_bad || endpoint->conns_len >= cluster->config->limits.connections))
-        return FG_SLOT_READY;
-    if (cluster->pending >= cluster->config->limits.pending) {
-        FG_COUNT(cluster->side.stats, queue_overflows);
-        return FG_SLOT_FULL;
-    }
-    enqueue(endpoint, wait);
+    if (conn && only_bad && endpoint->conns_len < endpoint->cluster->config->limits.connections)
+        return NULL;
+    return conn;
+}
+
+int fg_endpoint_wait(struct fg_endpoint *endpoint, struct fg_slot_wait *wait, unsigned priority, unsigned weight,
+                     uint32_t tenant, const char **why)
+{
+    if (!endpoint->waiting)
+        endpoint->waiting = fg_alloc_zero(sizeof *endpoint->waiting);
+    wait->endpoint = endpoint;
+    fg_fair_queue_push(endpoint->waiting, &wait->item, priority, weight, tenant);
     int error = connect_if_needed(endpoint);
-    if (error < 0 && endpoint->conns_len == 0) {
-        dequeue(wait);
-        *why = strerror(-error);
-        return FG_SLOT_FAILED;
-    }
-    return FG_SLOT_WAITING;
+    if (error == 0 || endpoint->conns_len > 0)
+        return 0;
+    fg_fair_queue_remove(endpoint->waiting, &wait->item);
+    *why = strerror(-error);
+    return -1;
 }
 
 enum fg_wait_cause fg_endpoint_wait_cause(const struct fg_endpoint *endpoint)
@@ -185,7 +178,7 @@ static void on_slots(struct fg_conn *conn)
             FG_MIN(conn->h2.peer_max_streams, endpoint->cluster->config->limits.streams_per_connection);
     if (conn->h2.open_streams == 0 && fg_conn_is_broken(conn)) /* nobody is to use it any more */
         fg_conn_close(conn, "its last streams were all reset");
-    if (endpoint->waiting_len > 0)
+    if (fg_endpoint_waiting(endpoint) > 0)
         serve_waiting(endpoint);
 }
 
@@ -197,14 +190,14 @@ static void on_closed(struct fg_conn *conn, const char *why)
     if (!endpoint)
         return;
     drop(endpoint, conn);
-    if (endpoint->waiting_len == 0)
+    if (fg_endpoint_waiting(endpoint) == 0)
         return;
     /* A connection that never worked speaks for the endpoint, unless others do. */
     if (!was_usable && endpoint->conns_len == 0)
         fail_waiting(endpoint, why);
     else
         serve_waiting(endpoint);
-    if (endpoint->waiting_len > 0 && endpoint->conns_len == 0 && connect_one(endpoint) < 0)
+    if (fg_endpoint_waiting(endpoint) > 0 && endpoint->conns_len == 0 && connect_one(endpoint) < 0)
         fail_waiting(endpoint, why);
 }
 
