@@ -148,7 +148,7 @@ static bool equal_in_constant_time(struct fg_str given, const char *wanted)
     return difference == 0;
 }
 
-static bool is_authorized(const struct fg_admin *admin, const struct fg_h1_request *request)
+static bool is_authorized(const struct fg_admin *admin, const struct fg_h1_head *request)
 {
     const struct fg_header *field = fg_headers_get(&request->headers, FG_TOKEN_AUTHORIZATION);
 
@@ -160,7 +160,7 @@ static bool is_authorized(const struct fg_admin *admin, const struct fg_h1_reque
 }
 
 /* A page on the web can make a browser ask a loopback address under the page's own name; such a name is not ours. */
-static bool host_is_ours(const struct fg_admin *admin, const struct fg_h1_request *request)
+static bool host_is_ours(const struct fg_admin *admin, const struct fg_h1_head *request)
 {
     static const char *const ours[] = {"localhost", "127.0.0.1", "[::1]"};
     const struct fg_header *field = fg_headers_get(&request->headers, FG_TOKEN_HOST);
@@ -178,7 +178,7 @@ static bool host_is_ours(const struct fg_admin *admin, const struct fg_h1_reques
 
 /* ---- a request ---- */
 
-static void handle(struct connection *connection, const struct fg_h1_request *request)
+static void handle(struct connection *connection, const struct fg_h1_head *request)
 {
     const struct fg_admin *admin = connection->admin;
     const char *query = memchr(request->target.p, '?', request->target.len);
@@ -222,18 +222,19 @@ static void handle(struct connection *connection, const struct fg_h1_request *re
 static bool take_request(struct connection *connection)
 {
     const struct fg_h1_limits limits = {MAX_HEAD_BYTES, MAX_FIELDS};
-    struct fg_h1_request request;
-    struct fg_h1_error error;
+    struct fg_h1_head request;
+    enum fg_h1_fault fault;
     struct fg_arena arena;
 
     if (connection->in_len < MAX_HEAD_BYTES && !memmem(connection->in, connection->in_len, "\r\n\r\n", 4) &&
         !memmem(connection->in, connection->in_len, "\n\n", 2))
         return false;
     fg_arena_init(&arena, &connection->admin->loop.mem);
-    ssize_t used = fg_h1_request_parse(connection->in, connection->in_len, &limits, &arena, &request, &error);
+    ssize_t used =
+        fg_h1_head_parse(FG_H1_REQUEST, connection->in, connection->in_len, &limits, &arena, &request, &fault);
     if (used == FG_H1_ERROR) {
         connection->close_after = true;
-        respond_text(connection, error.status, error.reason, true);
+        respond_text(connection, fg_h1_fault_info(fault)->status, fg_h1_fault_info(fault)->reason, true);
     } else if (used > 0) {
         bool has_content = request.chunked || request.content_length > 0;
         connection->close_after = !request.keep_alive || has_content;

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "h1/request.h"
+#include "h1/head.h"
 #include "io/loop.h"
 #include "io/socket.h"
 

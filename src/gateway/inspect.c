@@ -143,7 +143,7 @@ static void fill_cluster(struct fg_worker *worker, const void *context, FILE *ou
             totals.connections += conn->state == FG_CONN_OPEN;
             totals.connecting += conn->state != FG_CONN_OPEN;
             totals.stalled += fg_conn_is_stalled(conn, worker->loop.now_ns);
-            totals.streams += conn->h2.open_streams;
+            totals.streams += fg_conn_load(conn).open;
         }
         fwrite(&totals, sizeof totals, 1, out);
     }

@@ -1,4 +1,4 @@
-#include "http/conn.h"
+#include "http/engine.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,15 +12,7 @@
 #define TROUBLE_MAX    3
 #define STALL_NS       (10 * FG_MS) /* longer than a round trip in a data centre, shorter than anybody's patience */
 
-/* ---- streams: the vtable over the HTTP/2 engine ---- */
-
-static struct fg_h2_stream *engine_stream(const struct fg_stream *stream)
-{
-    /* struct fg_stream lies in the engine stream's user bytes. */
-    return (struct fg_h2_stream *)(void *)((char *)(uintptr_t)stream - fg_h2_stream_bytes(0));
-}
-
-static void count_stream(struct fg_conn_side *side, int opened)
+void fg_conn_count_stream(struct fg_conn_side *side, int opened)
 {
     struct fg_stats *stats = side->stats;
 
@@ -29,130 +21,6 @@ static void count_stream(struct fg_conn_side *side, int opened)
     else
         fg_stat_add(opened ? &stats->upstream_streams_opened : &stats->upstream_streams_closed, 1);
 }
-
-static void send_headers(struct fg_stream *stream, struct fg_headers *headers, bool end)
-{
-    fg_h2_stream_send_headers(engine_stream(stream), headers, end);
-}
-
-static void send_data(struct fg_stream *stream, struct fg_buf buf, bool end)
-{
-    fg_h2_stream_send_data(engine_stream(stream), buf, end);
-}
-
-static void send_trailers(struct fg_stream *stream, struct fg_headers *headers)
-{
-    fg_h2_stream_send_trailers(engine_stream(stream), headers);
-}
-
-static void consume(struct fg_stream *stream, size_t bytes)
-{
-    fg_h2_stream_consume(engine_stream(stream), bytes);
-}
-
-static void reset(struct fg_stream *stream, uint32_t code)
-{
-    if (!stream->events)
-        return;
-    stream->events = NULL;
-    count_stream(stream->conn->side, 0);
-    fg_h2_stream_reset(engine_stream(stream), code);
-}
-
-static void reset_after_end(struct fg_stream *stream, uint32_t code)
-{
-    fg_h2_stream_reset_after_end(engine_stream(stream), code);
-}
-
-static void set_priority(struct fg_stream *stream, int urgency_offset, unsigned weight)
-{
-    fg_h2_stream_set_route_priority(engine_stream(stream), urgency_offset, weight);
-}
-
-static struct fg_wait wait_of(const struct fg_stream *stream)
-{
-    return fg_h2_stream_wait(engine_stream(stream));
-}
-
-static void add_stalls(const struct fg_stream *stream, uint64_t stall_ns[FG_WAIT_LEN])
-{
-    fg_h2_stream_add_stalls(engine_stream(stream), stall_ns);
-}
-
-static uint32_t id_of(const struct fg_stream *stream)
-{
-    return fg_h2_stream_id(engine_stream(stream));
-}
-
-static bool local_ended(const struct fg_stream *stream)
-{
-    return fg_h2_stream_local_ended(engine_stream(stream));
-}
-
-static const struct fg_stream_ops h2_stream_ops = {
-    send_headers, send_data, send_trailers, consume, reset,       reset_after_end,
-    set_priority, wait_of,   add_stalls,    id_of,   local_ended,
-};
-
-static void bind_stream(struct fg_stream *stream, struct fg_conn *conn, struct fg_h2_stream *engine)
-{
-    *stream = (struct fg_stream){.ops = &h2_stream_ops, .conn = conn, .arena = fg_h2_stream_arena(engine)};
-}
-
-/* ---- events of the engine ---- */
-
-static void on_headers(struct fg_h2_stream *engine, struct fg_headers *headers, unsigned flags)
-{
-    struct fg_stream *stream = fg_h2_stream_user(engine);
-    struct fg_conn *conn = (struct fg_conn *)fg_h2_stream_conn(engine);
-
-    if (stream->events) {
-        stream->events->on_headers(stream, headers, flags);
-        return;
-    }
-    bind_stream(stream, conn, engine);
-    count_stream(conn->side, 1);
-    conn->side->events->on_request(stream, headers, flags);
-}
-
-static void on_data(struct fg_h2_stream *engine, struct fg_buf buf, bool end)
-{
-    struct fg_stream *stream = fg_h2_stream_user(engine);
-    stream->events->on_data(stream, buf, end);
-}
-
-static void on_sent(struct fg_h2_stream *engine, size_t bytes)
-{
-    struct fg_stream *stream = fg_h2_stream_user(engine);
-    stream->events->on_sent(stream, bytes);
-}
-
-static void on_close(struct fg_h2_stream *engine, const struct fg_h2_close *why)
-{
-    struct fg_stream *stream = fg_h2_stream_user(engine);
-    const struct fg_stream_events *events = stream->events;
-
-    if (!events) /* its request was malformed: nobody has heard of it */
-        return;
-    stream->events = NULL;
-    count_stream(stream->conn->side, 0);
-    events->on_close(stream, why);
-}
-
-static void on_output(struct fg_h2_conn *h2)
-{
-    struct fg_conn *conn = (struct fg_conn *)h2;
-    fg_loop_at_turn_end(conn->side->loop, &conn->flush);
-}
-
-static void on_slots(struct fg_h2_conn *h2)
-{
-    struct fg_conn *conn = (struct fg_conn *)h2;
-    if (conn->side->events->on_slots && conn->state == FG_CONN_OPEN)
-        conn->side->events->on_slots(conn);
-}
-
-static const struct fg_h2_handler h2_handler = {on_headers, on_data, on_sent, on_close, on_output, on_slots};
 
 /* ---- state ---- */
 
@@ -188,7 +56,7 @@ static void destroy(struct fg_conn *conn, const char *why)
         return;
     bool has_engine = conn->state == FG_CONN_OPEN;
     if (has_engine)
-        fg_h2_conn_lost(&conn->h2, why);
+        conn->engine->lost(conn, why);
     set_state(conn, FG_CONN_CLOSED);
     fg_watch_remove(side->loop, &conn->watch);
     fg_timer_cancel(&side->loop->timers, &conn->timer);
@@ -198,7 +66,7 @@ static void destroy(struct fg_conn *conn, const char *why)
         conn->pipe.ops->shutdown(&conn->pipe);
     side->events->on_closed(conn, why);
     if (has_engine)
-        fg_h2_conn_cleanup(&conn->h2);
+        conn->engine->cleanup(conn);
     conn->pipe.ops->close(&conn->pipe);
     fg_slab_put(&side->conns, conn);
 }
@@ -210,7 +78,7 @@ static uint64_t next_time_ns(const struct fg_conn *conn)
     if (conn->closing_ns != 0)
         return conn->closing_ns + CLOSE_GRACE_NS;
     if (conn->state == FG_CONN_OPEN)
-        return fg_h2_conn_next_time_ns(&conn->h2);
+        return conn->engine->next_time_ns(conn);
     uint64_t limit_ns =
         conn->state == FG_CONN_CONNECTING ? conn->side->connect_timeout_ns : conn->side->handshake_timeout_ns;
     return limit_ns ? conn->opened_ns + limit_ns : FG_NEVER;
@@ -226,7 +94,7 @@ static void arm_timer(struct fg_conn *conn)
 
 static const char *closing_reason(const struct fg_conn *conn)
 {
-    const char *why = conn->why ? conn->why : fg_h2_fault_info(conn->h2.fault)->reason;
+    const char *why = conn->why ? conn->why : conn->engine->fault(conn);
     return *why ? why : "the connection was shut down in order";
 }
 
@@ -239,7 +107,7 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
         return;
     }
     if (conn->state == FG_CONN_OPEN) {
-        fg_h2_conn_on_time(&conn->h2);
+        conn->engine->on_time(conn);
         fg_loop_at_turn_end(conn->side->loop, &conn->flush);
     } else if (now_ns >= next_time_ns(conn)) {
         destroy(conn,
@@ -253,7 +121,7 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
 
 static void update_interest(struct fg_conn *conn, bool blocked)
 {
-    conn->read_paused = conn->h2.out.bytes > BACKLOG_BYTES;
+    conn->read_paused = conn->out->bytes > BACKLOG_BYTES || !conn->engine->wants_read(conn);
     unsigned wanted = (conn->read_paused ? 0u : FG_READABLE) | (blocked ? FG_WRITABLE : 0u);
     fg_watch_set_interest(conn->side->loop, &conn->watch, fg_pipe_interest(&conn->pipe, wanted));
 }
@@ -266,8 +134,8 @@ static int write_queue(struct fg_conn *conn, bool *progress)
         conn->side->h2.role == FG_H2_SERVER ? &stats->downstream_written_bytes : &stats->upstream_written_bytes;
     struct iovec iov[IOV_MAX_LEN];
 
-    while (conn->h2.out.bytes > 0) {
-        int len = fg_outq_peek(&conn->h2.out, iov, IOV_MAX_LEN);
+    while (conn->out->bytes > 0) {
+        int len = fg_outq_peek(conn->out, iov, IOV_MAX_LEN);
         ssize_t n = conn->pipe.ops->writev(&conn->pipe, iov, len);
         if (n == FG_PIPE_AGAIN)
             return 0;
@@ -275,7 +143,7 @@ static int write_queue(struct fg_conn *conn, bool *progress)
             return -1;
         *progress |= n > 0;
         fg_stat_add(written, (uint64_t)n);
-        fg_outq_consume(&conn->h2.out, (size_t)n);
+        fg_outq_consume(conn->out, (size_t)n);
     }
     return 1;
 }
@@ -303,16 +171,16 @@ static void flush(struct fg_conn *conn)
     /* A blocked socket gets no more than one pull's worth ahead, so that priorities decide late. */
     do {
         /* Also with nothing to pull: it makes the engine tell of output again. */
-        fg_h2_conn_pull(&conn->h2, PULL_BYTES - FG_MIN(conn->h2.out.bytes, (size_t)PULL_BYTES));
-        if (conn->h2.out.bytes == 0)
+        conn->engine->pull(conn, PULL_BYTES - FG_MIN(conn->out->bytes, (size_t)PULL_BYTES));
+        if (conn->out->bytes == 0)
             break;
         written = write_queue(conn, &progress);
-    } while (written > 0 && conn->h2.sched_bits && !conn->h2.window_blocked_since_ns);
+    } while (written > 0 && conn->engine->has_more(conn));
     if (written < 0) {
         destroy(conn, broken_reason(conn));
         return;
     }
-    if (fg_h2_conn_is_done(&conn->h2) || conn->why) {
+    if (conn->engine->is_done(conn) || conn->why) {
         if (conn->closing_ns == 0)
             conn->closing_ns = conn->side->loop->now_ns;
         if (written > 0) {
@@ -320,8 +188,7 @@ static void flush(struct fg_conn *conn)
             return;
         }
     }
-    if (conn->h2.blocked || written == 0)
-        fg_h2_conn_set_blocked(&conn->h2, written == 0, progress);
+    conn->engine->set_blocked(conn, written == 0, progress);
     update_interest(conn, written == 0);
     arm_timer(conn);
 }
@@ -360,7 +227,7 @@ static void read_some(struct fg_conn *conn)
     size_t total = 0;
 
     /* What TLS has decrypted already must be taken now: the descriptor will not tell of it again. */
-    while ((total < READ_BYTES || conn->pipe.tls_has_pending) && !conn->h2.failed) {
+    while ((total < READ_BYTES || conn->pipe.tls_has_pending) && !conn->engine->has_failed(conn)) {
         struct fg_chunk *chunk;
         size_t room;
         uint8_t *at = fg_mem_read_room(&side->loop->mem, &chunk, &room);
@@ -375,7 +242,7 @@ static void read_some(struct fg_conn *conn)
         fg_mem_read_used(&side->loop->mem, (size_t)n);
         fg_stat_add(read, (uint64_t)n);
         fg_chunk_ref(chunk); /* a callback may read for another connection and drop the worker's reference */
-        fg_h2_conn_recv(&conn->h2, chunk, at, (size_t)n);
+        conn->engine->recv(conn, chunk, at, (size_t)n);
         fg_chunk_unref(chunk);
         if ((size_t)n < room && !conn->pipe.tls) /* a short read: the socket is empty */
             break;
@@ -388,7 +255,8 @@ static void read_some(struct fg_conn *conn)
 static void begin_open(struct fg_conn *conn)
 {
     set_state(conn, FG_CONN_OPEN);
-    fg_h2_conn_init(&conn->h2, &conn->side->h2);
+    conn->engine = &fg_h2_engine;
+    conn->engine->init(conn);
     conn->opened_ns = conn->side->loop->now_ns;
     fg_loop_at_turn_end(conn->side->loop, &conn->flush);
     if (conn->side->events->on_open)
@@ -536,15 +404,19 @@ struct fg_conn *fg_conn_connect(struct fg_conn_side *side, const struct fg_addre
 
 /* ---- for users ---- */
 
-uint32_t fg_conn_free_slots(const struct fg_conn *conn)
+struct fg_conn_load fg_conn_load(const struct fg_conn *conn)
 {
-    return conn->state == FG_CONN_OPEN && !conn->why ? fg_h2_conn_free_slots(&conn->h2) : 0;
+    if (conn->state != FG_CONN_OPEN)
+        return (struct fg_conn_load){0};
+    struct fg_conn_load load = conn->engine->load(conn);
+    if (conn->why)
+        load.free = 0;
+    return load;
 }
 
 bool fg_conn_is_stalled(const struct fg_conn *conn, uint64_t now_ns)
 {
-    uint64_t socket_ns = conn->h2.socket_blocked_since_ns, window_ns = conn->h2.window_blocked_since_ns;
-    return (socket_ns && now_ns > socket_ns + STALL_NS) || (window_ns && now_ns > window_ns + STALL_NS);
+    return conn->state == FG_CONN_OPEN && now_ns > STALL_NS && conn->engine->is_stalled(conn, now_ns - STALL_NS);
 }
 
 void fg_conn_note(struct fg_conn *conn, enum fg_conn_sign sign, uint64_t since_ns)
@@ -562,10 +434,11 @@ void fg_conn_note(struct fg_conn *conn, enum fg_conn_sign sign, uint64_t since_n
         break;
     case FG_CONN_SILENT:
         /* What came early may be no more than an acknowledgement of the request. */
-        if (conn->h2.last_recv_ns > since_ns + (now_ns - since_ns) / 2)
+        if (conn->engine->load(conn).last_recv_ns > since_ns + (now_ns - since_ns) / 2)
             break;
         conn->silent_ns = now_ns;
-        fg_h2_conn_ping(&conn->h2);
+        if (conn->engine->ping)
+            conn->engine->ping(conn);
         arm_timer(conn);
         break;
     }
@@ -578,20 +451,14 @@ bool fg_conn_is_broken(const struct fg_conn *conn)
 
 bool fg_conn_is_suspect(const struct fg_conn *conn)
 {
-    return fg_conn_is_broken(conn) || (conn->silent_ns && conn->h2.last_recv_ns < conn->silent_ns);
+    return fg_conn_is_broken(conn) || (conn->silent_ns && fg_conn_load(conn).last_recv_ns < conn->silent_ns);
 }
 
 struct fg_stream *fg_conn_request(struct fg_conn *conn, struct fg_headers *headers, bool end,
                                   const struct fg_stream_events *events, void *user)
 {
-    struct fg_h2_stream *engine = fg_h2_request(&conn->h2, headers, end);
-    struct fg_stream *stream = fg_h2_stream_user(engine);
-
-    bind_stream(stream, conn, engine);
-    stream->events = events;
-    stream->user = user;
-    count_stream(conn->side, 1);
-    return stream;
+    fg_conn_count_stream(conn->side, 1);
+    return conn->engine->request(conn, headers, end, events, user);
 }
 
 void fg_conn_close(struct fg_conn *conn, const char *why)
@@ -611,7 +478,7 @@ void fg_conn_side_init(struct fg_conn_side *side, struct fg_loop *loop, struct f
     fg_slab_init(&side->conns, sizeof(struct fg_conn), 256);
     fg_slab_init(&side->streams, fg_h2_stream_bytes(sizeof(struct fg_stream)), 4096);
     fg_list_init(&side->open);
-    side->h2.handler = &h2_handler;
+    side->h2.handler = &fg_h2_conn_handler;
     side->h2.now_ns = &loop->now_ns;
     side->h2.mem = &loop->mem;
     side->h2.streams = &side->streams;
@@ -635,7 +502,7 @@ void fg_conn_side_drain(struct fg_conn_side *side)
     FG_LIST_EACH (node, &side->open) {
         struct fg_conn *conn = FG_LIST_ENTRY(node, struct fg_conn, node);
         if (conn->state == FG_CONN_OPEN)
-            fg_h2_conn_drain(&conn->h2);
+            conn->engine->drain(conn);
         else
             fg_conn_close(conn, "the gateway shuts down");
     }

@@ -4,6 +4,7 @@
 #define FG_HTTP_CONN_H
 
 #include "base/stats.h"
+#include "h1/h1.h"
 #include "h2/h2_int.h"
 #include "http/stream.h"
 #include "io/pipe.h"
@@ -16,6 +17,8 @@ enum fg_conn_state {
     FG_CONN_OPEN,
     FG_CONN_CLOSED,
 };
+
+struct fg_engine_ops;
 
 struct fg_conn_events {
     /* A new request (server role). The user sets stream->events and stream->user before it returns. */
@@ -41,8 +44,22 @@ struct fg_conn_side {
     uint64_t handshake_timeout_ns, connect_timeout_ns;
 };
 
+/* How much goes on on a connection. */
+struct fg_conn_load {
+    bool is_ready;         /* requests may be made (the peer's SETTINGS are known) */
+    uint32_t open;         /* streams */
+    uint32_t limit;        /* streams at once that the peer allows */
+    uint32_t free;         /* streams that may be opened now */
+    uint64_t last_recv_ns; /* when bytes came last */
+};
+
 struct fg_conn {
-    struct fg_h2_conn h2; /* first: fg_h2_conn and fg_conn are one object */
+    union { /* first: the engine's connection and fg_conn are one object */
+        struct fg_h2_conn h2;
+        struct fg_h1_conn h1;
+    };
+    const struct fg_engine_ops *engine; /* NULL before the connection is open */
+    struct fg_outq *out;                /* the engine's */
     struct fg_conn_side *side;
     struct fg_list node;
     void *user;
@@ -57,6 +74,7 @@ struct fg_conn {
     uint8_t trouble;     /* streams in a row that broke without an answer */
     uint64_t silent_ns;  /* when it was found silent; it is until it brings bytes; 0: it was not */
     bool read_paused;
+    bool was_ready;   /* for the user: requests could be made on it */
     bool half_closed; /* we have said everything and wait for the peer to close */
     const char *why;  /* it is being closed; static or in pipe.error */
 };
@@ -75,7 +93,13 @@ bool fg_conn_accept(struct fg_conn_side *side, int fd, const struct fg_address *
 struct fg_conn *fg_conn_connect(struct fg_conn_side *side, const struct fg_address *address, const char *server_name,
                                 int *error);
 
-uint32_t fg_conn_free_slots(const struct fg_conn *conn);
+struct fg_conn_load fg_conn_load(const struct fg_conn *conn); /* all zero unless it is open */
+
+static inline uint32_t fg_conn_free_slots(const struct fg_conn *conn)
+{
+    return fg_conn_load(conn).free;
+}
+
 /* Output has not moved for a while (socket or connection window): a bad place for a new stream. */
 bool fg_conn_is_stalled(const struct fg_conn *conn, uint64_t now_ns);
 

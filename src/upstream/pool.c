@@ -32,7 +32,7 @@ static void drop(struct fg_endpoint *endpoint, const struct fg_conn *conn)
 
 static bool is_connecting(const struct fg_conn *conn)
 {
-    return conn->state < FG_CONN_OPEN || (conn->state == FG_CONN_OPEN && !conn->h2.settings_received);
+    return conn->state <= FG_CONN_OPEN && !fg_conn_load(conn).is_ready;
 }
 
 /* A free slot, preferably where output flows and streams get answers. */
@@ -44,7 +44,7 @@ static struct fg_conn *find_slot(const struct fg_endpoint *endpoint, bool *only_
     *only_bad = false;
     for (uint32_t i = 0; i < endpoint->conns_len; i++) {
         struct fg_conn *conn = endpoint->conns[i];
-        if (fg_conn_free_slots(conn) == 0)
+        if (fg_conn_load(conn).free == 0)
             continue;
         if (!fg_conn_is_stalled(conn, now_ns) && !fg_conn_is_suspect(conn))
             return conn;
@@ -161,7 +161,7 @@ enum fg_wait_cause fg_endpoint_wait_cause(const struct fg_endpoint *endpoint)
     for (uint32_t i = 0; i < endpoint->conns_len; i++) {
         if (endpoint->conns[i]->state < FG_CONN_OPEN)
             return FG_WAIT_CONNECT;
-        if (!endpoint->conns[i]->h2.settings_received)
+        if (!fg_conn_load(endpoint->conns[i]).is_ready)
             return FG_WAIT_SETTINGS;
     }
     return FG_WAIT_STREAM_SLOT;
@@ -173,10 +173,12 @@ static void on_slots(struct fg_conn *conn)
 {
     struct fg_endpoint *endpoint = conn->user;
 
-    if (conn->h2.settings_received)
-        endpoint->slots_hint =
-            FG_MIN(conn->h2.peer_max_streams, endpoint->cluster->config->limits.streams_per_connection);
-    if (conn->h2.open_streams == 0 && fg_conn_is_broken(conn)) /* nobody is to use it any more */
+    struct fg_conn_load load = fg_conn_load(conn);
+
+    conn->was_ready |= load.is_ready;
+    if (load.is_ready)
+        endpoint->slots_hint = FG_MIN(load.limit, endpoint->cluster->config->limits.streams_per_connection);
+    if (load.open == 0 && fg_conn_is_broken(conn)) /* nobody is to use it any more */
         fg_conn_close(conn, "its last streams were all reset");
     if (fg_endpoint_waiting(endpoint) > 0)
         serve_waiting(endpoint);
@@ -185,7 +187,7 @@ static void on_slots(struct fg_conn *conn)
 static void on_closed(struct fg_conn *conn, const char *why)
 {
     struct fg_endpoint *endpoint = conn->user;
-    bool was_usable = conn->h2.settings_received;
+    bool was_usable = conn->was_ready;
 
     if (!endpoint)
         return;

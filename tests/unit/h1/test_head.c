@@ -4,15 +4,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "h1/request.h"
+#include "h1/head.h"
 
 static const struct fg_h1_limits limits = {.max_head_bytes = 1024, .max_fields = 8};
 
 struct parsed {
     struct fg_mem mem;
     struct fg_arena arena;
-    struct fg_h1_request request;
-    struct fg_h1_error error;
+    struct fg_h1_head request;
+    enum fg_h1_fault fault;
     ssize_t result;
 };
 
@@ -20,8 +20,8 @@ static void parse(struct parsed *p, const char *text, size_t len)
 {
     fg_mem_init(&p->mem);
     fg_arena_init(&p->arena, &p->mem);
-    p->error = (struct fg_h1_error){0};
-    p->result = fg_h1_request_parse(text, len, &limits, &p->arena, &p->request, &p->error);
+    p->fault = FG_H1_FAULT_NONE;
+    p->result = fg_h1_head_parse(FG_H1_REQUEST, text, len, &limits, &p->arena, &p->request, &p->fault);
 }
 
 static void done(struct parsed *p)
@@ -104,8 +104,9 @@ static void refuses_what_smuggling_lives_on(void **state)
     for (size_t i = 0; i < FG_ARRAY_LEN(cases); i++) {
         struct parsed p;
         parse(&p, cases[i].text, strlen(cases[i].text));
-        if (p.result != FG_H1_ERROR || p.error.status != cases[i].status)
-            fail_msg("case %zu: result %zd, status %u, not %u", i, p.result, p.error.status, cases[i].status);
+        if (p.result != FG_H1_ERROR || fg_h1_fault_info(p.fault)->status != cases[i].status)
+            fail_msg("case %zu: result %zd, status %u, not %u", i, p.result, fg_h1_fault_info(p.fault)->status,
+                     cases[i].status);
         done(&p);
     }
 }
@@ -120,13 +121,13 @@ static void caps_the_head(void **state)
     memset(text + at, 'x', sizeof text - at);
     parse(&p, text, sizeof text);
     assert_int_equal(p.result, FG_H1_ERROR);
-    assert_int_equal(p.error.status, 431);
+    assert_int_equal(fg_h1_fault_info(p.fault)->status, 431);
     done(&p);
     static const char many[] =
         "GET / HTTP/1.1\r\nHost: a\r\na:1\r\na:2\r\na:3\r\na:4\r\na:5\r\na:6\r\na:7\r\na:8\r\n\r\n";
     parse(&p, many, sizeof many - 1);
     assert_int_equal(p.result, FG_H1_ERROR);
-    assert_int_equal(p.error.status, 431);
+    assert_int_equal(fg_h1_fault_info(p.fault)->status, 431);
     done(&p);
 }
 

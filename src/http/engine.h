@@ -1,0 +1,37 @@
+/* What a connection asks of the protocol that is spoken on it: the HTTP/2 or the HTTP/1 engine. */
+#ifndef FG_HTTP_ENGINE_H
+#define FG_HTTP_ENGINE_H
+
+#include "http/conn.h"
+
+struct fg_engine_ops {
+    const char *name;                   /* "h2", "h1" */
+    void (*init)(struct fg_conn *conn); /* sets conn->out, too */
+    void (*recv)(struct fg_conn *conn, struct fg_chunk *chunk, const uint8_t *data, size_t len);
+    void (*eof)(struct fg_conn *conn);              /* the peer sends nothing more; NULL: that is the end */
+    bool (*has_failed)(const struct fg_conn *conn); /* what else comes is of no use */
+    bool (*wants_read)(const struct fg_conn *conn);
+    void (*pull)(struct fg_conn *conn, size_t max_bytes);
+    bool (*has_more)(const struct fg_conn *conn); /* to pull, once the queue was written */
+    void (*set_blocked)(struct fg_conn *conn, bool blocked, bool progress);
+    bool (*is_stalled)(const struct fg_conn *conn, uint64_t since_ns); /* output has not moved since then */
+    bool (*is_done)(const struct fg_conn *conn);
+    const char *(*fault)(const struct fg_conn *conn); /* the reason why it is; "": in order */
+    void (*on_time)(struct fg_conn *conn);
+    uint64_t (*next_time_ns)(const struct fg_conn *conn);
+    void (*drain)(struct fg_conn *conn);
+    void (*ping)(struct fg_conn *conn); /* asks for a sign of life; NULL: there is no such thing */
+    void (*lost)(struct fg_conn *conn, const char *why);
+    void (*cleanup)(struct fg_conn *conn);
+    struct fg_stream *(*request)(struct fg_conn *conn, struct fg_headers *headers, bool end,
+                                 const struct fg_stream_events *events, void *user);
+    struct fg_conn_load (*load)(const struct fg_conn *conn);
+};
+
+extern const struct fg_engine_ops fg_h2_engine;
+extern const struct fg_h2_handler fg_h2_conn_handler; /* its events */
+
+/* Counts a stream that begins (1) or ends (0), on the side that it belongs to. */
+void fg_conn_count_stream(struct fg_conn_side *side, int opened);
+
+#endif
