@@ -80,3 +80,14 @@ void fg_idmap_remove(struct fg_idmap *map, uint32_t id)
     }
     map->slots[hole] = (struct fg_idmap_slot){0};
 }
+
+void fg_idmap_remove_through(struct fg_idmap *map, uint32_t last)
+{
+    for (uint32_t i = 0; map->len > 0 && i <= map->mask;) {
+        uint32_t id = map->slots[i].id;
+        if (id != 0 && id <= last)
+            fg_idmap_remove(map, id); /* another one may have moved to this place: look again */
+        else
+            i++;
+    }
+}

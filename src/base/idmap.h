@@ -20,5 +20,6 @@ void fg_idmap_cleanup(struct fg_idmap *map);
 void *fg_idmap_get(const struct fg_idmap *map, uint32_t id);       /* NULL: not there */
 void fg_idmap_put(struct fg_idmap *map, uint32_t id, void *value); /* the id must not be there */
 void fg_idmap_remove(struct fg_idmap *map, uint32_t id);           /* gives large tables back when the last one goes */
+void fg_idmap_remove_through(struct fg_idmap *map, uint32_t last); /* all ids up to this one; looks at every slot */
 
 #endif

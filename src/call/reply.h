@@ -11,6 +11,7 @@
     X(NONE, OK, TRAILERS)                                                                                              \
     X(NO_ROUTE, UNIMPLEMENTED, NO_ROUTE)                                                                               \
     X(NOT_GRPC, UNKNOWN, BAD_REQUEST)                                                                                  \
+    X(GRPC_NEEDS_HTTP2, UNIMPLEMENTED, BAD_REQUEST)                                                                    \
     X(METHOD_NOT_POST, INTERNAL, BAD_REQUEST)                                                                          \
     X(MALFORMED_TIMEOUT, INVALID_ARGUMENT, BAD_REQUEST)                                                                \
     X(HEADERS_TOO_LARGE, RESOURCE_EXHAUSTED, LIMIT)                                                                    \

@@ -7,6 +7,6 @@
 extern const struct fg_dialect fg_dialect_grpc;
 extern const struct fg_dialect fg_dialect_none; /* answers 415: no dialect of ours */
 
-const struct fg_dialect *fg_dialect_detect(const struct fg_headers *request);
+const struct fg_dialect *fg_dialect_detect(const struct fg_conn *conn, const struct fg_headers *request);
 
 #endif

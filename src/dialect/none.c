@@ -8,6 +8,12 @@ static bool begin(struct fg_call *call)
 
     if (path)
         call->path = path->value;
+    if (type && fg_grpc_is_content_type(type->value)) {
+        struct fg_reply reply = fg_reply_make(FG_REASON_GRPC_NEEDS_HTTP2,
+                                              FG_STR("gRPC needs HTTP/2: with TLS by ALPN, else with prior knowledge"));
+        fg_call_fail(call, &reply);
+        return false;
+    }
     struct fg_reply reply = fg_reply_make(
         FG_REASON_NOT_GRPC,
         fg_arena_printf(call->down->arena, "unsupported content-type \"%.*s\": this listener serves application/grpc",
@@ -26,7 +32,9 @@ static void send_reply(struct fg_call *call, const struct fg_reply *reply)
 
     fg_headers_init(&headers);
     fg_headers_add_token(&headers, arena, FG_TOKEN_STATUS,
-                         reply->reason == FG_REASON_HEADERS_TOO_LARGE ? FG_STR("431") : FG_STR("415"));
+                         reply->reason == FG_REASON_HEADERS_TOO_LARGE  ? FG_STR("431")
+                         : reply->reason == FG_REASON_GRPC_NEEDS_HTTP2 ? FG_STR("505")
+                                                                       : FG_STR("415"));
     fg_headers_add_token(&headers, arena, FG_TOKEN_CONTENT_TYPE, FG_STR("text/plain; charset=utf-8"));
     fg_headers_add_token(&headers, arena, FG_TOKEN_CONTENT_LENGTH, fg_arena_printf(arena, "%zu", body.len));
     fg_headers_add_token(&headers, arena, FG_TOKEN_X_FUSEGATE_ORIGIN, fg_str_from(fg_source_name(reply->source)));

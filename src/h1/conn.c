@@ -143,8 +143,6 @@ void fg_h1_stream_reset_after_end(struct fg_h1_stream *stream)
 {
     if (stream->closed || stream->recv_ended)
         return;
-    stream->asked_to_stay = false;
-    stream->conn->closing = true;
     stream->conn->lingering_since_ns = fg_h1_now(stream->conn);
     fg_h1_tell_output(stream->conn);
 }
@@ -233,6 +231,12 @@ bool fg_h1_conn_wants_read(const struct fg_h1_conn *conn)
     return !(stream->recv_ended && conn->partial_len > 0); /* what is pipelined has to wait in the socket */
 }
 
+bool fg_h1_conn_has_more(const struct fg_h1_conn *conn)
+{
+    const struct fg_h1_stream *stream = conn->stream;
+    return stream && stream->head_sent && !stream->sent_ended && (stream->queued > 0 || stream->end_queued);
+}
+
 void fg_h1_conn_set_blocked(struct fg_h1_conn *conn, bool blocked, bool progress)
 {
     if (conn->blocked && !blocked && conn->stream && conn->stream->queued > 0)
@@ -294,6 +298,7 @@ void fg_h1_conn_on_time(struct fg_h1_conn *conn)
         struct fg_h1_stream *stream = conn->stream;
         conn->lingering_since_ns = 0;
         if (stream) {
+            stream->asked_to_stay = false; /* what still comes of this request must not be taken for the next one */
             stream->recv_ended = true;
             fg_h1_stream_check_complete(stream);
         }

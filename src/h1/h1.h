@@ -86,6 +86,7 @@ void fg_h1_conn_recv(struct fg_h1_conn *conn, struct fg_chunk *chunk, const uint
 void fg_h1_conn_eof(struct fg_h1_conn *conn);
 bool fg_h1_conn_wants_read(const struct fg_h1_conn *conn);
 void fg_h1_conn_pull(struct fg_h1_conn *conn, size_t max_bytes);
+bool fg_h1_conn_has_more(const struct fg_h1_conn *conn); /* to pull */
 void fg_h1_conn_set_blocked(struct fg_h1_conn *conn, bool blocked, bool progress);
 void fg_h1_conn_lost(struct fg_h1_conn *conn, const char *reason);
 void fg_h1_conn_cleanup(struct fg_h1_conn *conn);
@@ -109,7 +110,8 @@ void fg_h1_stream_send_trailers(struct fg_h1_stream *stream, struct fg_headers *
 void fg_h1_stream_consume(struct fg_h1_stream *stream, size_t bytes);
 /* Ends the connection: the peer sees a message that is cut. The stream pointer is dead afterwards. */
 void fg_h1_stream_reset(struct fg_h1_stream *stream);
-/* After an answer before the request has ended: reads on for a second, then closes. on_close (COMPLETE) follows. */
+/* After an answer before the request has ended: reads on for a second; if the request is not whole by then the
+ * connection closes. on_close (COMPLETE) follows. */
 void fg_h1_stream_reset_after_end(struct fg_h1_stream *stream);
 bool fg_h1_stream_local_ended(const struct fg_h1_stream *stream);
 struct fg_wait fg_h1_stream_wait(const struct fg_h1_stream *stream);

@@ -55,6 +55,8 @@ static enum fg_h2_fault open_by_peer(struct fg_h2_conn *conn, uint32_t id, struc
         return fault;
     *out = fg_h2_stream_new(conn, id);
     (*out)->refused = conn->drain_final || conn->open_streams > conn->options->max_concurrent_streams;
+    if ((*out)->refused)
+        fg_idmap_remove(&conn->early_priorities, id);
     return FG_H2_FAULT_NONE;
 }
 
@@ -187,7 +189,7 @@ static enum fg_h2_fault append(struct fg_h2_conn *conn, const uint8_t *data, uin
         conn->block_frames > conn->options->max_continuations)
         return FG_H2_FAULT_HEADER_FLOOD;
     if (!conn->block) {
-        conn->block_since_ns = fg_h2_now(conn);
+        conn->block_since_ns = conn->frame_since_ns;
         conn->block = fg_alloc(FG_MAX(len, 1u));
     } else {
         conn->block = fg_realloc(conn->block, conn->block_len + len + 1);

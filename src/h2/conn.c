@@ -119,7 +119,8 @@ void fg_h2_conn_fail(struct fg_h2_conn *conn, enum fg_h2_fault fault)
     conn->failed = true;
     conn->fault = fault;
     fg_stat_add(&conn->options->fault_counts[fault], 1); /* the admin thread reads them */
-    write_goaway(conn, conn->last_peer_id, info->code, info->reason);
+    /* The last id must not grow (RFC 9113 section 6.8). */
+    write_goaway(conn, conn->drain_final ? conn->drain_last_id : conn->last_peer_id, info->code, info->reason);
     close_all(conn, &(struct fg_h2_close){FG_H2_CLOSED_CONNECTION, info->code, info->reason});
 }
 
@@ -137,7 +138,8 @@ static void finish_drain(struct fg_h2_conn *conn)
 {
     conn->drain_final = true;
     conn->drain_ping = false;
-    write_goaway(conn, conn->last_peer_id, FG_H2_NO_ERROR, "shutting down");
+    conn->drain_last_id = conn->last_peer_id;
+    write_goaway(conn, conn->drain_last_id, FG_H2_NO_ERROR, "shutting down");
 }
 
 void fg_h2_conn_drain(struct fg_h2_conn *conn)
@@ -193,6 +195,18 @@ static void earlier(uint64_t *next, bool relevant, uint64_t since_ns, uint64_t a
         *next = since_ns + after_ns;
 }
 
+/* A peer whose bytes keep coming lives, although its answer is still behind them. */
+static uint64_t alive_ns(const struct fg_h2_conn *conn)
+{
+    return FG_MAX(conn->ping_sent_ns, conn->last_recv_ns);
+}
+
+/* Something has begun that must be whole within header_timeout: a frame's head, its payload, a header block. */
+static bool is_in_pieces(const struct fg_h2_conn *conn)
+{
+    return conn->block || conn->partial || (conn->head_len > 0 && conn->expect == FG_H2_EXPECT_FRAME);
+}
+
 uint64_t fg_h2_conn_next_time_ns(const struct fg_h2_conn *conn)
 {
     const struct fg_h2_options *o = conn->options;
@@ -203,8 +217,8 @@ uint64_t fg_h2_conn_next_time_ns(const struct fg_h2_conn *conn)
     earlier(&next, !conn->settings_received, conn->created_ns,
             fg_h2_is_server(conn) ? o->preface_timeout_ns : o->settings_timeout_ns);
     earlier(&next, !conn->settings_acked, conn->settings_sent_ns, o->settings_timeout_ns);
-    earlier(&next, conn->block || conn->partial, conn->block_since_ns, o->header_timeout_ns);
-    earlier(&next, conn->ping_out, conn->ping_sent_ns, o->keepalive_timeout_ns);
+    earlier(&next, is_in_pieces(conn), conn->block_since_ns, o->header_timeout_ns);
+    earlier(&next, conn->ping_out, alive_ns(conn), o->keepalive_timeout_ns);
     earlier(&next, !conn->ping_out, conn->last_recv_ns, o->keepalive_interval_ns);
     earlier(&next, conn->open_streams == 0 && !conn->draining, conn->idle_since_ns, o->idle_timeout_ns);
     earlier(&next, stall_start_ns(conn) != 0, stall_start_ns(conn), o->write_stall_timeout_ns);
@@ -249,11 +263,11 @@ void fg_h2_conn_on_time(struct fg_h2_conn *conn)
         fg_h2_conn_fail(conn, FG_H2_FAULT_SETTINGS_TIMEOUT);
         return;
     }
-    if (over(conn, conn->block || conn->partial, conn->block_since_ns, o->header_timeout_ns)) {
+    if (over(conn, is_in_pieces(conn), conn->block_since_ns, o->header_timeout_ns)) {
         fg_h2_conn_fail(conn, FG_H2_FAULT_HEADER_TIMEOUT);
         return;
     }
-    if (over(conn, conn->ping_out, conn->ping_sent_ns, o->keepalive_timeout_ns)) {
+    if (over(conn, conn->ping_out, alive_ns(conn), o->keepalive_timeout_ns)) {
         fg_h2_conn_fail(conn, FG_H2_FAULT_KEEPALIVE_TIMEOUT);
         return;
     }
@@ -266,6 +280,8 @@ void fg_h2_conn_on_time(struct fg_h2_conn *conn)
                            FG_H2_FAULT_STREAM_STALL);
     while (over(conn, first_since_ns(&conn->lingering) != 0, first_since_ns(&conn->lingering), LINGER_NS))
         fg_h2_stream_stop_reading(FG_LIST_FIRST(&conn->lingering, struct fg_h2_stream, ready));
+    if (conn->failed)
+        return;
     if (over(conn, conn->drain_ping, conn->drain_since_ns, DRAIN_GRACE_NS))
         finish_drain(conn);
     if (over(conn, conn->open_streams == 0 && !conn->draining, conn->idle_since_ns, o->idle_timeout_ns))

@@ -161,12 +161,30 @@ enum fg_h2_fault fg_h2_on_rst_stream(struct fg_h2_conn *conn, const uint8_t *pay
     if (fg_h2_is_idle(conn, conn->frame.stream_id))
         return FG_H2_FAULT_IDLE_STREAM;
     struct fg_h2_stream *stream = fg_idmap_get(&conn->by_id, conn->frame.stream_id);
-    bool answered = stream && fg_h2_is_server(conn) && stream->state == FG_H2_HALF_CLOSED_LOCAL;
+    enum fg_h2_stream_state over = fg_h2_is_server(conn) ? FG_H2_HALF_CLOSED_LOCAL : FG_H2_HALF_CLOSED_REMOTE;
+    bool answered = stream && stream->state == over;
     if (stream)
         fg_h2_stream_close(stream, &(struct fg_h2_close){FG_H2_CLOSED_PEER_RESET, code, "reset by the peer"});
-    if (answered) /* saves us the rest of a request: no offence */
+    if (answered) /* saves one side the rest of a request (RFC 9113 section 8.1): no offence */
         return FG_H2_FAULT_NONE;
     return fg_h2_guard_reset(conn);
+}
+
+/* on_close may end any other stream, too: those to be closed wait in a list that they leave by themselves. */
+static void close_above(struct fg_h2_conn *conn, uint32_t last_id, const struct fg_h2_close *why)
+{
+    struct fg_list above;
+
+    fg_list_init(&above);
+    while (!fg_list_empty(&conn->streams)) { /* in the order of ids */
+        struct fg_h2_stream *last = FG_LIST_ENTRY(conn->streams.prev, struct fg_h2_stream, node);
+        if (last->id <= last_id)
+            break;
+        fg_list_remove(&last->node);
+        fg_list_prepend(&above, &last->node);
+    }
+    while (!fg_list_empty(&above))
+        fg_h2_stream_close(FG_LIST_FIRST(&above, struct fg_h2_stream, node), why);
 }
 
 enum fg_h2_fault fg_h2_on_goaway(struct fg_h2_conn *conn, const uint8_t *payload)
@@ -177,11 +195,7 @@ enum fg_h2_fault fg_h2_on_goaway(struct fg_h2_conn *conn, const uint8_t *payload
     conn->peer_goaway = true;
     if (!fg_h2_is_server(conn)) {
         struct fg_h2_close why = {FG_H2_CLOSED_GOAWAY, conn->goaway_code, "not processed by the peer (GOAWAY)"};
-        FG_LIST_EACH (node, &conn->streams) {
-            struct fg_h2_stream *stream = FG_LIST_ENTRY(node, struct fg_h2_stream, node);
-            if (stream->id > last_id)
-                fg_h2_stream_close(stream, &why);
-        }
+        close_above(conn, last_id, &why);
         conn->options->handler->on_slots(conn);
     }
     fg_h2_tell_output(conn); /* the owner looks whether the connection is done */
@@ -195,8 +209,8 @@ static enum fg_h2_fault hint_weight(struct fg_h2_conn *conn, uint32_t id, const 
 {
     struct fg_h2_stream *stream = fg_idmap_get(&conn->by_id, id);
 
-    if ((fg_load_u32(field) & FG_H2_MAX_STREAM_ID) == id)
-        return FG_H2_FAULT_SELF_DEPENDENCY;
+    if ((fg_load_u32(field) & FG_H2_MAX_STREAM_ID) == id) /* RST_STREAM must not be sent on an idle stream */
+        return fg_h2_is_idle(conn, id) ? FG_H2_FAULT_IDLE_DEPENDENCY : FG_H2_FAULT_SELF_DEPENDENCY;
     if (stream) {
         stream->client_weight_less_1 = field[4];
         fg_h2_sched_update(stream);
@@ -230,9 +244,11 @@ enum fg_h2_fault fg_h2_on_priority_update(struct fg_h2_conn *conn, const uint8_t
     }
     if (id <= conn->last_peer_id)
         return FG_H2_FAULT_NONE;
+    fg_idmap_remove(&conn->early_priorities, id);
+    if (conn->early_priorities.len >= conn->options->max_concurrent_streams) /* some may be of streams skipped since */
+        fg_idmap_remove_through(&conn->early_priorities, conn->last_peer_id);
     if (conn->early_priorities.len >= conn->options->max_concurrent_streams)
         return FG_H2_FAULT_PRIORITY_UPDATE;
-    fg_idmap_remove(&conn->early_priorities, id);
     fg_idmap_put(&conn->early_priorities, id, (void *)(uintptr_t)(0x100u | urgency | (incremental ? 0x10u : 0)));
     return FG_H2_FAULT_NONE;
 }

@@ -32,7 +32,8 @@ static enum fg_h2_fault find_receiver(struct fg_h2_conn *conn, struct fg_h2_stre
     if (!stream) {
         if (fg_h2_is_idle(conn, conn->frame.stream_id))
             return FG_H2_FAULT_IDLE_STREAM;
-        if (!fg_h2_is_server(conn) || (fg_h2_was_closed(conn, conn->frame.stream_id, &by_us) && by_us))
+        bool known = fg_h2_was_closed(conn, conn->frame.stream_id, &by_us);
+        if (!fg_h2_is_server(conn) || (known ? by_us : conn->resets_by_us > FG_H2_CLOSED_RING))
             return FG_H2_FAULT_NONE; /* it crossed our RST_STREAM on the wire */
         return FG_H2_FAULT_CLOSED_STREAM;
     }
@@ -40,7 +41,7 @@ static enum fg_h2_fault find_receiver(struct fg_h2_conn *conn, struct fg_h2_stre
         return FG_H2_FAULT_CLOSED_STREAM;
     if (!stream->headers_received)
         return FG_H2_FAULT_DATA_BEFORE_HEADERS;
-    if (stream->recv_window < (int32_t)conn->frame.len)
+    if (conn->frame.len > 0 && stream->recv_window < (int32_t)conn->frame.len)
         return FG_H2_FAULT_STREAM_WINDOW;
     stream->recv_window -= (int32_t)conn->frame.len;
     *out = stream;
@@ -54,7 +55,7 @@ enum fg_h2_fault fg_h2_data_begin(struct fg_h2_conn *conn)
     conn->data_stream = NULL;
     if (conn->frame.flags & FG_H2_FLAG_PADDED && conn->frame.len == 0)
         return FG_H2_FAULT_PAD_LENGTH;
-    if (conn->recv_window < (int32_t)conn->frame.len)
+    if (conn->frame.len > 0 && conn->recv_window < (int32_t)conn->frame.len)
         return FG_H2_FAULT_CONNECTION_WINDOW;
     conn->recv_window -= (int32_t)conn->frame.len;
     enum fg_h2_fault fault = FG_H2_FAULT_NONE;

@@ -33,6 +33,7 @@
     X(TRAILER_FIELD, STREAM, PROTOCOL_ERROR, 2, "a framing or routing field in the trailers")                          \
     X(TRAILERS_OPEN, STREAM, PROTOCOL_ERROR, 2, "a second header block does not end the stream")                       \
     X(DATA_BEFORE_HEADERS, STREAM, PROTOCOL_ERROR, 2, "DATA before the response headers")                              \
+    X(IDLE_DEPENDENCY, CONNECTION, PROTOCOL_ERROR, 0, "an idle stream depends on itself")                              \
     X(SELF_DEPENDENCY, STREAM, PROTOCOL_ERROR, 5, "a stream depends on itself")                                        \
     X(PRIORITY_UPDATE, CONNECTION, PROTOCOL_ERROR, 0, "PRIORITY_UPDATE is malformed or names a wrong stream")          \
     X(SETTINGS_ACK, CONNECTION, FRAME_SIZE_ERROR, 0, "a SETTINGS acknowledgement has a payload")                       \

@@ -76,7 +76,8 @@ struct fg_h2_conn {
     struct fg_outq out;
 
     /* parser */
-    uint8_t expect; /* enum fg_h2_expect */
+    uint8_t expect;          /* enum fg_h2_expect */
+    uint64_t frame_since_ns; /* when its first byte came */
     uint8_t head_len;
     uint8_t head[FG_H2_FRAME_HEADER_BYTES];
     bool settings_received : 1, settings_acked : 1, preface_done : 1, output_told : 1, failed : 1, lost : 1;
@@ -95,9 +96,10 @@ struct fg_h2_conn {
     /* streams */
     struct fg_idmap by_id;
     struct fg_list streams, dead;
-    uint32_t open_streams; /* peer's (server role) or ours (client role), the dead ones of this turn included */
-    uint32_t last_peer_id; /* highest stream id that the peer opened */
-    uint32_t next_id;      /* client role */
+    uint32_t open_streams;  /* peer's (server role) or ours (client role), the dead ones of this turn included */
+    uint32_t last_peer_id;  /* highest stream id that the peer opened */
+    uint32_t drain_last_id; /* of the final GOAWAY */
+    uint32_t next_id;       /* client role */
     uint32_t closed_ring[FG_H2_CLOSED_RING]; /* ids; top bit: reset by us */
     uint8_t closed_at;
     struct fg_idmap early_priorities; /* PRIORITY_UPDATE for streams not opened yet */

@@ -107,11 +107,15 @@ static size_t take_preface(struct fg_h2_conn *conn, const uint8_t *data, size_t 
 
 static size_t take_head(struct fg_h2_conn *conn, const uint8_t *data, size_t len)
 {
+    if (conn->head_len == 0)
+        conn->frame_since_ns = fg_h2_now(conn);
     if (conn->head_len == 0 && len >= FG_H2_FRAME_HEADER_BYTES) {
         begin_frame(conn, data);
         return FG_H2_FRAME_HEADER_BYTES;
     }
     size_t n = FG_MIN(len, (size_t)(FG_H2_FRAME_HEADER_BYTES - conn->head_len));
+    if (conn->head_len == 0 && !conn->block)
+        conn->block_since_ns = conn->frame_since_ns;
     memcpy(conn->head + conn->head_len, data, n);
     conn->head_len = (uint8_t)(conn->head_len + n);
     if (conn->head_len == FG_H2_FRAME_HEADER_BYTES) {
@@ -132,7 +136,7 @@ static size_t take_payload(struct fg_h2_conn *conn, const uint8_t *data, size_t 
         conn->partial = fg_alloc(conn->frame.len);
         conn->partial_len = 0;
         if (!conn->block)
-            conn->block_since_ns = fg_h2_now(conn);
+            conn->block_since_ns = conn->frame_since_ns;
     }
     size_t n = FG_MIN(len, (size_t)(conn->frame.len - conn->partial_len));
     memcpy(conn->partial + conn->partial_len, data, n);

@@ -131,6 +131,8 @@ static void detach(struct fg_h2_stream *stream, bool reset_by_us)
 
     fg_h2_stream_set_state(stream, FG_H2_CLOSED);
     fg_h2_sched_remove(stream);
+    if (!conn->sched_bits) /* nobody waits for the connection's window any more */
+        conn->window_blocked_since_ns = 0;
     drop_queue(stream);
     if (conn->data_stream == stream)
         conn->data_stream = NULL;
@@ -276,6 +278,7 @@ struct fg_h2_stream *fg_h2_request(struct fg_h2_conn *conn, struct fg_headers *h
     const struct fg_header *method = fg_headers_get(headers, FG_TOKEN_METHOD);
 
     conn->next_id += 2;
+    conn->streams_seen++;
     stream->is_head = method && fg_str_eq(method->value, FG_STR("HEAD"));
     stream->headers_sent = true;
     fg_h2_write_headers(conn, stream->id, headers, end);
@@ -367,6 +370,8 @@ void fg_h2_stream_consume(struct fg_h2_stream *stream, size_t bytes)
     struct fg_h2_conn *conn = stream->conn;
     uint32_t n = (uint32_t)FG_MIN(bytes, (size_t)stream->recv_pending);
 
+    if (n == 0)
+        return;
     stream->recv_pending -= n;
     stream->recv_uncredited += n;
     fg_h2_conn_credit(conn, n);

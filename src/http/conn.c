@@ -26,7 +26,7 @@ void fg_conn_count_stream(struct fg_conn_side *side, int opened)
 
 const char *fg_conn_state_name(enum fg_conn_state state)
 {
-    static const char *const names[] = {"new", "connecting", "handshake", "open", "closed"};
+    static const char *const names[] = {"new", "connecting", "handshake", "detecting", "open", "closed"};
     return names[state];
 }
 
@@ -79,8 +79,9 @@ static uint64_t next_time_ns(const struct fg_conn *conn)
         return conn->closing_ns + CLOSE_GRACE_NS;
     if (conn->state == FG_CONN_OPEN)
         return conn->engine->next_time_ns(conn);
-    uint64_t limit_ns =
-        conn->state == FG_CONN_CONNECTING ? conn->side->connect_timeout_ns : conn->side->handshake_timeout_ns;
+    uint64_t limit_ns = conn->state == FG_CONN_CONNECTING  ? conn->side->connect_timeout_ns
+                        : conn->state == FG_CONN_DETECTING ? conn->side->h2.preface_timeout_ns
+                                                           : conn->side->handshake_timeout_ns;
     return limit_ns ? conn->opened_ns + limit_ns : FG_NEVER;
 }
 
@@ -110,8 +111,9 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
         conn->engine->on_time(conn);
         fg_loop_at_turn_end(conn->side->loop, &conn->flush);
     } else if (now_ns >= next_time_ns(conn)) {
-        destroy(conn,
-                conn->state == FG_CONN_CONNECTING ? "the connection attempt timed out" : "the TLS handshake timed out");
+        destroy(conn, conn->state == FG_CONN_CONNECTING  ? "the connection attempt timed out"
+                      : conn->state == FG_CONN_DETECTING ? "no request came within preface_timeout"
+                                                         : "the TLS handshake timed out");
         return;
     }
     arm_timer(conn);
@@ -219,6 +221,59 @@ static void discard_some(struct fg_conn *conn)
         destroy(conn, closing_reason(conn));
 }
 
+static void begin_open(struct fg_conn *conn, const struct fg_engine_ops *engine)
+{
+    set_state(conn, FG_CONN_OPEN);
+    conn->engine = engine;
+    conn->engine->init(conn);
+    conn->opened_ns = conn->side->loop->now_ns;
+    fg_loop_at_turn_end(conn->side->loop, &conn->flush);
+    if (conn->side->events->on_open)
+        conn->side->events->on_open(conn);
+}
+
+static bool may_read(const struct fg_conn *conn)
+{
+    return conn->state != FG_CONN_OPEN || (!conn->engine->has_failed(conn) && conn->engine->wants_read(conn));
+}
+
+/* HTTP/2 begins with "PRI ", which is no method of HTTP/1 (RFC 9113 section 3.4). False: too few bytes to tell. */
+static bool detect(struct fg_conn *conn, struct fg_chunk *chunk, const uint8_t *data, size_t len)
+{
+    size_t wanted = FG_MIN(sizeof conn->first - conn->first_len, len);
+
+    memcpy(conn->first + conn->first_len, data, wanted);
+    conn->first_len = (uint8_t)(conn->first_len + wanted);
+    bool is_h2 = memcmp(conn->first, FG_H2_PREFACE, conn->first_len) == 0;
+    if (is_h2 && conn->first_len < sizeof conn->first)
+        return false;
+    begin_open(conn, is_h2 ? &fg_h2_engine : &fg_h1_engine);
+    size_t earlier = conn->first_len - wanted;
+    if (earlier > 0) {
+        struct fg_buf copy = fg_buf_copy(conn->first, earlier);
+        conn->engine->recv(conn, copy.chunk, copy.data, copy.len);
+        fg_buf_unref(&copy);
+    }
+    conn->engine->recv(conn, chunk, data, len);
+    return true;
+}
+
+static void take(struct fg_conn *conn, struct fg_chunk *chunk, const uint8_t *data, size_t len)
+{
+    if (conn->state == FG_CONN_DETECTING)
+        (void)detect(conn, chunk, data, len);
+    else
+        conn->engine->recv(conn, chunk, data, len);
+}
+
+/* A response may end with the connection. A client that closes is gone, whatever it has asked for. */
+static void take_eof(struct fg_conn *conn)
+{
+    if (conn->state == FG_CONN_OPEN && conn->side->h2.role == FG_H2_CLIENT && conn->engine->eof)
+        conn->engine->eof(conn);
+    destroy(conn, "the peer closed the connection");
+}
+
 static void read_some(struct fg_conn *conn)
 {
     struct fg_conn_side *side = conn->side;
@@ -227,22 +282,26 @@ static void read_some(struct fg_conn *conn)
     size_t total = 0;
 
     /* What TLS has decrypted already must be taken now: the descriptor will not tell of it again. */
-    while ((total < READ_BYTES || conn->pipe.tls_has_pending) && !conn->engine->has_failed(conn)) {
+    while ((total < READ_BYTES || conn->pipe.tls_has_pending) && may_read(conn)) {
         struct fg_chunk *chunk;
         size_t room;
         uint8_t *at = fg_mem_read_room(&side->loop->mem, &chunk, &room);
         ssize_t n = conn->pipe.ops->read(&conn->pipe, at, room);
         if (n == FG_PIPE_AGAIN)
             break;
+        if (n == FG_PIPE_EOF) {
+            take_eof(conn);
+            return;
+        }
         if (n < 0) {
-            destroy(conn, n == FG_PIPE_EOF ? "the peer closed the connection" : broken_reason(conn));
+            destroy(conn, broken_reason(conn));
             return;
         }
         total += (size_t)n;
         fg_mem_read_used(&side->loop->mem, (size_t)n);
         fg_stat_add(read, (uint64_t)n);
         fg_chunk_ref(chunk); /* a callback may read for another connection and drop the worker's reference */
-        conn->engine->recv(conn, chunk, at, (size_t)n);
+        take(conn, chunk, at, (size_t)n);
         fg_chunk_unref(chunk);
         if ((size_t)n < room && !conn->pipe.tls) /* a short read: the socket is empty */
             break;
@@ -252,15 +311,23 @@ static void read_some(struct fg_conn *conn)
 
 /* ---- opening ---- */
 
-static void begin_open(struct fg_conn *conn)
+static void begin_detecting(struct fg_conn *conn)
 {
-    set_state(conn, FG_CONN_OPEN);
-    conn->engine = &fg_h2_engine;
-    conn->engine->init(conn);
+    set_state(conn, FG_CONN_DETECTING);
     conn->opened_ns = conn->side->loop->now_ns;
-    fg_loop_at_turn_end(conn->side->loop, &conn->flush);
-    if (conn->side->events->on_open)
-        conn->side->events->on_open(conn);
+    fg_watch_set_interest(conn->side->loop, &conn->watch, fg_pipe_interest(&conn->pipe, FG_READABLE));
+    arm_timer(conn);
+}
+
+/* ALPN: what was agreed on; "": nothing. */
+static void begin(struct fg_conn *conn, struct fg_str alpn)
+{
+    if (conn->side->h2.role == FG_H2_CLIENT || fg_str_eq(alpn, FG_STR("h2")))
+        begin_open(conn, &fg_h2_engine);
+    else if (alpn.len > 0)
+        begin_open(conn, &fg_h1_engine);
+    else
+        begin_detecting(conn);
 }
 
 static void go_on_with_handshake(struct fg_conn *conn)
@@ -281,7 +348,7 @@ static void go_on_with_handshake(struct fg_conn *conn)
         destroy(conn, "the endpoint does not speak HTTP/2 (ALPN)");
         return;
     }
-    begin_open(conn);
+    begin(conn, alpn);
     read_some(conn); /* the first bytes may have come with the last flight */
 }
 
@@ -291,7 +358,7 @@ static void start(struct fg_conn *conn)
         set_state(conn, FG_CONN_HANDSHAKE);
         go_on_with_handshake(conn);
     } else {
-        begin_open(conn);
+        begin(conn, FG_STR(""));
     }
 }
 
@@ -315,6 +382,8 @@ static void on_ready(struct fg_watch *watch, unsigned ready)
         finish_connect(conn);
     } else if (conn->state == FG_CONN_HANDSHAKE) {
         go_on_with_handshake(conn);
+    } else if (conn->state == FG_CONN_DETECTING) {
+        read_some(conn);
     } else if (conn->state == FG_CONN_OPEN) {
         if (ready & FG_WRITABLE)
             fg_loop_at_turn_end(conn->side->loop, &conn->flush);
@@ -469,6 +538,11 @@ void fg_conn_close(struct fg_conn *conn, const char *why)
     fg_loop_at_turn_end(conn->side->loop, &conn->flush);
 }
 
+bool fg_conn_is_h2(const struct fg_conn *conn)
+{
+    return conn->engine == &fg_h2_engine;
+}
+
 /* ---- side ---- */
 
 void fg_conn_side_init(struct fg_conn_side *side, struct fg_loop *loop, struct fg_stats *stats,
@@ -477,6 +551,7 @@ void fg_conn_side_init(struct fg_conn_side *side, struct fg_loop *loop, struct f
     *side = (struct fg_conn_side){.loop = loop, .stats = stats, .events = events, .owner = owner, .h2 = *limits};
     fg_slab_init(&side->conns, sizeof(struct fg_conn), 256);
     fg_slab_init(&side->streams, fg_h2_stream_bytes(sizeof(struct fg_stream)), 4096);
+    fg_slab_init(&side->h1_streams, fg_h1_stream_bytes(sizeof(struct fg_stream)), 1024);
     fg_list_init(&side->open);
     side->h2.handler = &fg_h2_conn_handler;
     side->h2.now_ns = &loop->now_ns;
@@ -484,6 +559,20 @@ void fg_conn_side_init(struct fg_conn_side *side, struct fg_loop *loop, struct f
     side->h2.streams = &side->streams;
     side->h2.stream_user_bytes = sizeof(struct fg_stream);
     side->h2.fault_counts = side->fault_counts;
+    side->h1 = (struct fg_h1_options){
+        .role = limits->role == FG_H2_SERVER ? FG_H1_SERVER : FG_H1_CLIENT,
+        .handler = &fg_h1_conn_handler,
+        .now_ns = &loop->now_ns,
+        .mem = &loop->mem,
+        .streams = &side->h1_streams,
+        .stream_user_bytes = sizeof(struct fg_stream),
+        .fault_counts = side->h1_fault_counts,
+        .limits = {.max_head_bytes = limits->max_header_list, .max_fields = limits->max_header_fields},
+        .window = limits->stream_window,
+        .header_timeout_ns = limits->header_timeout_ns,
+        .idle_timeout_ns = limits->idle_timeout_ns,
+        .write_stall_timeout_ns = limits->write_stall_timeout_ns,
+    };
 }
 
 void fg_conn_side_cleanup(struct fg_conn_side *side)
@@ -492,6 +581,7 @@ void fg_conn_side_cleanup(struct fg_conn_side *side)
         destroy(FG_LIST_FIRST(&side->open, struct fg_conn, node), "the gateway shuts down");
     fg_slab_cleanup(&side->conns);
     fg_slab_cleanup(&side->streams);
+    fg_slab_cleanup(&side->h1_streams);
     if (side->tls)
         fg_tls_context_unref(side->tls);
     side->tls = NULL;

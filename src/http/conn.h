@@ -14,6 +14,7 @@ enum fg_conn_state {
     FG_CONN_NEW,
     FG_CONN_CONNECTING, /* TCP, upstream only */
     FG_CONN_HANDSHAKE,  /* TLS */
+    FG_CONN_DETECTING,  /* the first bytes will say which protocol it is; downstream only */
     FG_CONN_OPEN,
     FG_CONN_CLOSED,
 };
@@ -37,8 +38,9 @@ struct fg_conn_side {
     const struct fg_conn_events *events;
     void *owner;
     struct fg_h2_options h2;
-    uint64_t fault_counts[FG_H2_FAULT_LEN];
-    struct fg_slab conns, streams;
+    struct fg_h1_options h1;
+    uint64_t fault_counts[FG_H2_FAULT_LEN], h1_fault_counts[FG_H1_FAULT_LEN];
+    struct fg_slab conns, streams, h1_streams;
     struct fg_list open;        /* all connections, by fg_conn.node */
     struct fg_tls_context *tls; /* NULL: plain; swapped on reload */
     uint64_t handshake_timeout_ns, connect_timeout_ns;
@@ -69,10 +71,11 @@ struct fg_conn {
     struct fg_turn_task flush;
     struct fg_address peer;
     uint64_t opened_ns;
-    uint64_t closing_ns; /* since when it is done but for bytes that the peer does not take; 0: it is not */
-    uint8_t state;       /* enum fg_conn_state; changed by set_state() in conn.c only */
-    uint8_t trouble;     /* streams in a row that broke without an answer */
-    uint64_t silent_ns;  /* when it was found silent; it is until it brings bytes; 0: it was not */
+    uint64_t closing_ns;         /* since when it is done but for bytes that the peer does not take; 0: it is not */
+    uint8_t state;               /* enum fg_conn_state; changed by set_state() in conn.c only */
+    uint8_t first[4], first_len; /* bytes that came while DETECTING */
+    uint8_t trouble;             /* streams in a row that broke without an answer */
+    uint64_t silent_ns;          /* when it was found silent; it is until it brings bytes; 0: it was not */
     bool read_paused;
     bool was_ready;   /* for the user: requests could be made on it */
     bool half_closed; /* we have said everything and wait for the peer to close */
@@ -122,7 +125,8 @@ struct fg_stream *fg_conn_request(struct fg_conn *conn, struct fg_headers *heade
                                   const struct fg_stream_events *events, void *user);
 
 void fg_conn_close(struct fg_conn *conn,
-                   const char *why); /* at the end of this turn, after what is queued was written */
+                   const char *why);            /* at the end of this turn, after what is queued was written */
+bool fg_conn_is_h2(const struct fg_conn *conn); /* open, and HTTP/2 is spoken on it */
 const char *fg_conn_state_name(enum fg_conn_state state);
 
 #endif

@@ -29,7 +29,9 @@ struct fg_engine_ops {
 };
 
 extern const struct fg_engine_ops fg_h2_engine;
-extern const struct fg_h2_handler fg_h2_conn_handler; /* its events */
+extern const struct fg_engine_ops fg_h1_engine;
+extern const struct fg_h2_handler fg_h2_conn_handler; /* their events */
+extern const struct fg_h1_handler fg_h1_conn_handler;
 
 /* Counts a stream that begins (1) or ends (0), on the side that it belongs to. */
 void fg_conn_count_stream(struct fg_conn_side *side, int opened);

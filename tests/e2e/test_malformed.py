@@ -157,8 +157,7 @@ def test_headers_on_a_stream_that_was_closed(plain):
     assert client.until_goaway().code in (STREAM_CLOSED, PROTOCOL_ERROR)
 
 
-@pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
-                                   b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", b"\0" * 100, b"S" * 100])
+@pytest.mark.parametrize("first", [b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", b"PRI /" + b"x" * 100])
 def test_bad_preface(plain, first):
     client = Client(plain, preface=b"")
     client.answer_settings = False
