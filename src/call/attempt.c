@@ -48,6 +48,9 @@ static void end(struct fg_attempt *attempt, enum fg_status code, enum fg_source 
     outcome->messages_down = attempt->framing.messages;
     outcome->class = fg_call_classify(call, outcome);
     fg_turn_leave(attempt);
+    if (attempt->has_permit)
+        fg_gate_retry_leave(call->cluster->gate);
+    attempt->has_permit = false;
     if (!attempt->endpoint)
         return; /* it was refused before it had one: nothing was attempted */
     fg_attempt_report(attempt, now_ns);
@@ -453,6 +456,9 @@ static struct fg_attempt *attempt_new(struct fg_call *call)
     attempt->call = call;
     attempt->previous = call->attempt;
     attempt->number = call->attempt ? call->attempt->number + 1 : 1;
+    attempt->is_hedge = !fg_list_empty(&call->attempts);
+    attempt->has_permit = call->has_permit;
+    call->has_permit = false;
     attempt->expires_ns = timeout_ns ? call->env->loop->now_ns + timeout_ns : FG_NEVER;
     attempt->slot.on_slot = on_slot;
     attempt->slot.on_failed = on_failed;

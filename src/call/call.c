@@ -86,6 +86,7 @@ static void end(struct fg_call *call)
     call->down = NULL;
     fg_timer_cancel(&call->env->loop->timers, &call->timer);
     fg_body_drop(&call->body, &call->env->loop->mem);
+    fg_call_drop_permit(call);
     fg_list_remove(&call->node);
     record(call);
     FG_COUNT(call->env->stats, calls_ended);
@@ -95,6 +96,7 @@ static void end(struct fg_call *call)
 void fg_call_finish(struct fg_call *call)
 {
     call->answered = true;
+    fg_call_drop_permit(call);
     call->retry_ns = 0;
     call->hedge_ns = FG_NEVER;
     fg_timer_cancel(&call->env->loop->timers, &call->timer);

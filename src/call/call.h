@@ -16,6 +16,7 @@
 #include "policy/breaker.h"
 #include "policy/gate.h"
 #include "policy/learned.h"
+#include "policy/retries.h"
 #include "rpc/grpc.h"
 #include "rpc/outcome.h"
 #include "upstream/cluster.h"
@@ -45,12 +46,6 @@ struct fg_call_env {
     bool draining;
 };
 
-/* What was tried so far. */
-struct fg_retry_state {
-    unsigned attempts;            /* that count */
-    unsigned refused, never_sent; /* transparent retries by cause */
-};
-
 struct fg_attempt {
     struct fg_call *call;
     struct fg_list node;          /* in call->attempts while it is in progress */
@@ -72,10 +67,11 @@ struct fg_attempt {
     struct fg_headers held;         /* response headers that wait for the first message; in the stream's arena */
     struct fg_grpc_framing framing; /* of the answer */
     struct fg_outcome outcome;
-    bool holds;     /* `held` has something */
-    bool is_inside; /* it has entered the gate and not left */
-    bool was_long;  /* it has lasted for limits.long_after */
-    bool is_hedge;
+    bool holds;      /* `held` has something */
+    bool is_inside;  /* it has entered the gate and not left */
+    bool was_long;   /* it has lasted for limits.long_after */
+    bool has_permit; /* it is a retry or a hedge, and counts as one */
+    bool is_hedge;   /* begun beside another one */
     bool ended;
 };
 
@@ -110,7 +106,8 @@ struct fg_call {
     struct fg_list attempts;       /* in progress */
     struct fg_attempt *attempt;    /* the latest; NULL: none made */
     struct fg_attempt *committed;  /* whose answer is being passed on */
-    struct fg_retry_state retries; /* how many of what kind were made */
+    struct fg_retry_state retries; /* what was tried */
+    bool has_permit;               /* of the next attempt, if that is a retry or a hedge */
     struct fg_answer *last_answer; /* of an attempt that is being repeated; in the arena; NULL: none */
     uint64_t retry_ns;             /* when the next attempt is due; 0: none is */
     uint64_t hedge_ns;             /* when the next hedge is due; FG_NEVER: none */
@@ -166,6 +163,7 @@ void fg_call_commit(struct fg_call *call, struct fg_attempt *attempt);
 /* ATTEMPT has ended (its outcome is complete) with ANSWER: passes it on, or tries again. ANSWER is borrowed. */
 void fg_call_attempt_ended(struct fg_attempt *attempt, const struct fg_answer *answer);
 void fg_call_cancel_others(struct fg_call *call, const struct fg_attempt *winner); /* hedges that are not needed */
+void fg_call_drop_permit(struct fg_call *call);                                    /* it will not be tried again */
 void fg_call_on_retry_timer(struct fg_call *call, uint64_t now_ns);
 
 /* ---- attempt.c: one try ---- */
@@ -197,6 +195,7 @@ void fg_turn_woken(struct fg_call_env *env, struct fg_cluster *cluster); /* by t
 
 /* Chooses an endpoint and takes the permits of its breakers. NULL: all are refused. */
 struct fg_endpoint *fg_attempt_choose(struct fg_attempt *attempt);
+bool fg_call_is_untried_left(const struct fg_call *call); /* an endpoint that it was not tried on */
 /* Why none takes the call; counts the refusal. */
 struct fg_reply fg_attempt_refusal(struct fg_call *call);
 /* Reports the outcome to the breakers. */

@@ -25,6 +25,14 @@ static bool was_tried(const struct fg_call *call, const struct fg_endpoint *endp
     return false;
 }
 
+bool fg_call_is_untried_left(const struct fg_call *call)
+{
+    for (size_t i = 0; i < call->cluster->endpoints_len; i++)
+        if (!was_tried(call, &call->cluster->endpoints[i]))
+            return true;
+    return false;
+}
+
 static bool admits(void *context, struct fg_endpoint *endpoint)
 {
     const struct choice *choice = context;

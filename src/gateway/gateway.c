@@ -104,7 +104,8 @@ static void init_gates(struct fg_gateway *gateway)
     gateway->gates = fg_alloc_zero(config->clusters_len * sizeof *gateway->gates);
     for (size_t i = 0; i < config->clusters_len; i++) {
         struct fg_gateway_gate *gate = &gateway->gates[i];
-        *gate = (struct fg_gateway_gate){gateway, i, fg_gate_new(config->workers, wake, gate)};
+        *gate = (struct fg_gateway_gate){
+            .gateway = gateway, .cluster = i, .gate = fg_gate_new(config->workers, wake, gate)};
     }
 }
 

@@ -143,6 +143,7 @@ static void init_gate(struct fg_worker *worker, struct fg_cluster *cluster, size
 {
     cluster->owner = worker;
     cluster->gate = worker->gateway->gates[i].gate;
+    cluster->throttle = &worker->gateway->gates[i].throttle;
     cluster->is_gated = is_gated(worker->gateway->config, i);
     cluster->turns = fg_alloc_zero(FG_GATE_ROOMS * sizeof *cluster->turns);
     cluster->turn_task.on_turn_end = on_turn_end;
@@ -227,6 +228,7 @@ int fg_worker_init(struct fg_worker *worker, struct fg_gateway *gateway, unsigne
         .breakers = gateway->breakers,
         .learned = gateway->learned,
         .worker = index,
+        .random = 0x9E3779B97F4A7C15ull * (index + 1) ^ fg_clock_now_ns(),
         .sink = {on_attempt, on_call, worker},
     };
     fg_list_init(&worker->env.calls);
