@@ -33,6 +33,7 @@
     X(doomed, "Attempts not begun because the time that was left is less than such calls take")                        \
     X(calls_shed, "Calls that gave up their place in the pending queue to a higher priority")                          \
     X(breaker_refusals, "Calls refused because breakers are open")                                                     \
+    X(overload_sheds, "Attempts not begun because the endpoints answer with overload")                                 \
     X(deadlines_exceeded, "Calls whose deadline ran out in the gateway's hands")                                       \
     X(streams_over_duration, "Calls ended by max_stream_duration")                                                     \
     X(streams_idle, "Calls ended by stream_idle_timeout")                                                              \

@@ -477,7 +477,7 @@ void fg_attempt_begin(struct fg_attempt *attempt)
     attempt->entered_ns = call->env->loop->now_ns;
     attempt->endpoint = fg_attempt_choose(attempt);
     if (!attempt->endpoint) {
-        struct fg_reply reply = fg_attempt_refusal(call);
+        struct fg_reply reply = fg_attempt_refusal(attempt);
         fg_attempt_fail(attempt, &reply);
         return;
     }

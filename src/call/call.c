@@ -340,6 +340,8 @@ static void set_priority(struct fg_call *call)
         call->priority = (unsigned)(field->value.p[0] - '0');
     else if (field)
         FG_COUNT(call->env->stats, malformed_priorities);
+    if (call->cluster->has_classes)
+        call->rank = fg_breaker_rank(call->priority, call->weight, call->cluster->config->mean_weight[call->priority]);
     if (call->priority != 1 || call->weight != 1)
         call->down->ops->set_priority(call->down, 2 * (1 - (int)call->priority), call->weight);
 }

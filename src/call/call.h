@@ -54,7 +54,7 @@ struct fg_attempt {
     struct fg_stream *up;         /* NULL: none yet, or ended */
     struct fg_slot_wait slot;
     struct fg_breaker *breaker; /* of method x endpoint */
-    uint32_t ticket, rollup_ticket;
+    struct fg_breaker_ticket ticket, rollup_ticket;
     uint32_t number;
     struct fg_fair_item turn;       /* in cluster->turns while it waits for room */
     uint8_t lane, waits_in;         /* enum fg_gate_lane */
@@ -72,6 +72,7 @@ struct fg_attempt {
     bool was_long;   /* it has lasted for limits.long_after */
     bool has_permit; /* it is a retry or a hedge, and counts as one */
     bool is_hedge;   /* begun beside another one */
+    bool was_shed;   /* by endpoints that are overloaded */
     bool ended;
 };
 
@@ -96,6 +97,7 @@ struct fg_call {
     const struct fg_config_route *route;
     struct fg_cluster *cluster;
     unsigned priority, weight;
+    struct fg_breaker_rank rank;    /* what these are to the breakers */
     uint32_t tenant;                /* hash */
     struct fg_learned *learned;     /* of its method; NULL: nothing is known */
     bool is_long;                   /* calls of its method usually last longer than limits.long_after */
@@ -197,7 +199,7 @@ void fg_turn_woken(struct fg_call_env *env, struct fg_cluster *cluster); /* by t
 struct fg_endpoint *fg_attempt_choose(struct fg_attempt *attempt);
 bool fg_call_is_untried_left(const struct fg_call *call); /* an endpoint that it was not tried on */
 /* Why none takes the call; counts the refusal. */
-struct fg_reply fg_attempt_refusal(struct fg_call *call);
+struct fg_reply fg_attempt_refusal(struct fg_attempt *attempt);
 /* Reports the outcome to the breakers. */
 void fg_attempt_report(struct fg_attempt *attempt, uint64_t now_ns);
 

@@ -4,7 +4,8 @@
 struct choice {
     struct fg_call *call;
     uint64_t now_ns;
-    bool fresh; /* only endpoints on which the call was not tried yet */
+    bool fresh;                      /* only endpoints on which the call was not tried yet */
+    const struct fg_endpoint *sheds; /* it has just shed the call: any other one is better */
 };
 
 static const struct fg_config_breaker *breaker_config(const struct fg_call *call)
@@ -38,10 +39,10 @@ static bool admits(void *context, struct fg_endpoint *endpoint)
     const struct choice *choice = context;
     const struct fg_config_breaker *config = breaker_config(choice->call);
 
-    if (choice->fresh && was_tried(choice->call, endpoint))
+    if (endpoint == choice->sheds || (choice->fresh && was_tried(choice->call, endpoint)))
         return false;
-    return fg_breaker_admits(endpoint->breaker, config, choice->now_ns) &&
-           fg_breaker_admits(method_breaker(choice->call, endpoint), config, choice->now_ns);
+    return fg_breaker_admits(endpoint->breaker, config, choice->call->rank, choice->now_ns) &&
+           fg_breaker_admits(method_breaker(choice->call, endpoint), config, choice->call->rank, choice->now_ns);
 }
 
 static bool admits_all(void *context, struct fg_endpoint *endpoint)
@@ -64,17 +65,20 @@ static struct fg_endpoint *pick(struct choice *choice, bool (*filter)(void *cont
 }
 
 /* Takes the permits of both circuits, or none. */
-static bool ask_breakers(struct fg_attempt *attempt, uint64_t now_ns)
+static enum fg_breaker_verdict ask_breakers(struct fg_attempt *attempt, uint64_t now_ns)
 {
     const struct fg_config_breaker *config = breaker_config(attempt->call);
+    struct fg_breaker *rollup = attempt->endpoint->breaker;
+    struct fg_breaker_rank rank = attempt->call->rank;
 
     attempt->breaker = method_breaker(attempt->call, attempt->endpoint);
-    if (fg_breaker_ask(attempt->endpoint->breaker, config, now_ns, &attempt->rollup_ticket) == FG_BREAKER_REFUSE)
-        return false;
-    if (fg_breaker_ask(attempt->breaker, config, now_ns, &attempt->ticket) != FG_BREAKER_REFUSE)
-        return true;
-    fg_breaker_report(attempt->endpoint->breaker, config, FG_CLASS_IGNORED, attempt->rollup_ticket, now_ns);
-    return false;
+    enum fg_breaker_verdict verdict = fg_breaker_ask(rollup, config, rank, now_ns, &attempt->rollup_ticket);
+    if (verdict >= FG_BREAKER_REFUSE)
+        return verdict;
+    verdict = fg_breaker_ask(attempt->breaker, config, rank, now_ns, &attempt->ticket);
+    if (verdict >= FG_BREAKER_REFUSE)
+        fg_breaker_give_back(rollup, config, attempt->rollup_ticket, now_ns);
+    return verdict;
 }
 
 /* Do breakers refuse more of the cluster than max_ejected allows (at least one endpoint)? Then the refused ones are
@@ -99,12 +103,12 @@ static void count_refusal(struct fg_call *call, uint64_t now_ns)
     struct fg_breaker *both[] = {endpoint->breaker, method_breaker(call, endpoint)};
 
     for (size_t i = 0; i < FG_ARRAY_LEN(both); i++) {
-        uint32_t ticket = 0;
-        if (fg_breaker_admits(both[i], config, now_ns))
+        struct fg_breaker_ticket ticket;
+        if (fg_breaker_admits(both[i], config, call->rank, now_ns))
             continue;
-        if (fg_breaker_ask(both[i], config, now_ns, &ticket) !=
+        if (fg_breaker_ask(both[i], config, call->rank, now_ns, &ticket) <
             FG_BREAKER_REFUSE) /* it has changed its mind just now */
-            fg_breaker_report(both[i], config, FG_CLASS_IGNORED, ticket, now_ns);
+            fg_breaker_give_back(both[i], config, ticket, now_ns);
     }
     FG_COUNT(call->env->stats, breaker_refusals);
 }
@@ -122,10 +126,14 @@ struct fg_endpoint *fg_attempt_choose(struct fg_attempt *attempt)
         attempt->endpoint = pick(&choice, admits);
         if (!attempt->endpoint)
             break;
-        if (ask_breakers(attempt, choice.now_ns))
+        enum fg_breaker_verdict verdict = ask_breakers(attempt, choice.now_ns);
+        if (verdict < FG_BREAKER_REFUSE)
             return attempt->endpoint;
+        if (verdict == FG_BREAKER_SHED)
+            choice.sheds = attempt->endpoint;
     }
     attempt->breaker = NULL;
+    attempt->was_shed = choice.sheds != NULL;
     return NULL;
 }
 
@@ -144,7 +152,8 @@ static struct fg_reply breaker_reply(struct fg_call *call)
         for (size_t b = 0; b < FG_ARRAY_LEN(both); b++) {
             struct fg_breaker_info info;
             fg_breaker_describe(both[b], config, now_ns, &info);
-            if (info.state == FG_BREAKER_CLOSED || info.retry_in_ns >= best.retry_in_ns)
+            if (info.state == FG_BREAKER_CLOSED || call->rank.factor > info.severity ||
+                info.retry_in_ns >= best.retry_in_ns)
                 continue;
             best = info;
             guilty = endpoint;
@@ -166,20 +175,58 @@ static struct fg_reply breaker_reply(struct fg_call *call)
     return reply;
 }
 
-struct fg_reply fg_attempt_refusal(struct fg_call *call)
+/* The endpoints say themselves that they have too much to do: those that they would refuse are not sent. */
+static struct fg_reply overload_reply(struct fg_call *call)
 {
-    struct fg_reply reply = breaker_reply(call);
+    const struct fg_config_breaker *config = breaker_config(call);
+    struct fg_arena *arena = call->down->arena;
+    struct fg_breaker_info info, worst = {0};
 
+    for (size_t i = 0; i < call->cluster->endpoints_len; i++) {
+        struct fg_breaker *both[] = {call->cluster->endpoints[i].breaker,
+                                     method_breaker(call, &call->cluster->endpoints[i])};
+        for (size_t b = 0; b < FG_ARRAY_LEN(both); b++) {
+            fg_breaker_describe(both[b], config, call->env->loop->now_ns, &info);
+            if (info.shed_share > worst.shed_share)
+                worst = info;
+        }
+    }
+    double share = worst.overload_calls ? (double)worst.overloads / worst.overload_calls : 0;
+    struct fg_reply reply =
+        fg_reply_make(FG_REASON_OVERLOADED,
+                      fg_arena_printf(arena, "the endpoints of cluster %s answer with overload: %.0f%% of calls",
+                                      call->cluster->config->name, share * 100));
+    fg_reply_add(&reply, "observed", fg_arena_printf(arena, "%g", share));
+    fg_reply_add(&reply, "threshold", fg_arena_printf(arena, "%g", config->overload_share));
+    reply.retry_after_ns = FG_S;
+    return reply;
+}
+
+struct fg_reply fg_attempt_refusal(struct fg_attempt *attempt)
+{
+    struct fg_call *call = attempt->call;
+
+    if (attempt->was_shed) {
+        FG_COUNT(call->env->stats, overload_sheds);
+        return overload_reply(call);
+    }
+    struct fg_reply reply = breaker_reply(call);
     count_refusal(call, call->env->loop->now_ns);
     return reply;
 }
 
 void fg_attempt_report(struct fg_attempt *attempt, uint64_t now_ns)
 {
-    const struct fg_config_breaker *config = breaker_config(attempt->call);
+    struct fg_call *call = attempt->call;
+    const struct fg_config_breaker *config = breaker_config(call);
 
     if (!attempt->breaker)
         return;
-    fg_breaker_report(attempt->breaker, config, attempt->outcome.class, attempt->ticket, now_ns);
-    fg_breaker_report(attempt->endpoint->breaker, config, attempt->outcome.class, attempt->rollup_ticket, now_ns);
+    struct fg_breaker_result result = fg_breaker_result_of(config, &attempt->outcome);
+    fg_breaker_report(attempt->breaker, config, attempt->ticket, &result, now_ns);
+    fg_breaker_report(attempt->endpoint->breaker, config, attempt->rollup_ticket, &result, now_ns);
+    /* The method over all endpoints: refuses nothing, explains much. */
+    fg_breaker_report(fg_breaker_get(call->env->breakers, call->cluster->name, FG_STR(""), call->path), config,
+                      (struct fg_breaker_ticket){.factor = attempt->ticket.factor, .units = attempt->ticket.units},
+                      &result, now_ns);
 }

@@ -156,7 +156,7 @@ static void put_breaker(struct fg_breaker *breaker, const struct fg_config_break
     fg_breaker_describe(breaker, config, fg_clock_now_ns(), &info);
     fprintf(out,
             "{\"state\": \"%s\", \"cause\": \"%s\", \"observed\": %g, \"threshold\": %g, \"retry_in_ms\": %.3f, "
-            "\"calls\": %u, \"failures\": %u, \"consecutive_failures\": %u, \"permits_out\": %u, \"trips\": %llu, "
+            "\"calls\": %g, \"failures\": %g, \"consecutive_failures\": %u, \"permits_out\": %u, \"trips\": %llu, "
             "\"refused\": %llu}",
             fg_breaker_state_name(info.state), info.cause, info.observed, info.threshold, ms(info.retry_in_ns),
             info.calls, info.failures, info.consecutive_failures, info.permits_out, (unsigned long long)info.trips,

@@ -139,12 +139,25 @@ static bool is_gated(const struct fg_config *config, size_t cluster)
     return false;
 }
 
+/* Where no route says anything about priority or weight, the breaker's bases hold as they are written. */
+static bool has_classes(const struct fg_config *config, size_t cluster)
+{
+    for (size_t i = 0; i < config->routes_len; i++) {
+        const struct fg_config_route *route = &config->routes[i];
+        if (route->cluster == cluster &&
+            (route->priority != 1 || route->weight != 1 || route->priority_header || route->tenant.weights_len > 0))
+            return true;
+    }
+    return false;
+}
+
 static void init_gate(struct fg_worker *worker, struct fg_cluster *cluster, size_t i)
 {
     cluster->owner = worker;
     cluster->gate = worker->gateway->gates[i].gate;
     cluster->throttle = &worker->gateway->gates[i].throttle;
     cluster->is_gated = is_gated(worker->gateway->config, i);
+    cluster->has_classes = has_classes(worker->gateway->config, i);
     cluster->turns = fg_alloc_zero(FG_GATE_ROOMS * sizeof *cluster->turns);
     cluster->turn_task.on_turn_end = on_turn_end;
     fg_list_init(&cluster->turn_task.node);

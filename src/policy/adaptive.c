@@ -6,19 +6,25 @@
 
 /* ---- what is learned from probes and windows; adaptive.h says why ---- */
 
-#define PROBE_DEPTH      4.0         /* a probe leaves a quarter of the limit */
-#define PROBE_RISE       2.0         /* log2: a probe raises the baseline to four times what it was at most */
-#define PROBE_GAP_NS     (30 * FG_S) /* and at least so many latencies: a probe costs up to five */
-#define PROBE_GAP_STEPS  100
-#define PROBE_SOON_STEPS 5 /* windows, or latencies where these are longer */
-#define HOLD_MAX_NS      (30 * FG_S)
-#define UNLOADED_TAU_NS  (20 * FG_S) /* time constants of the baseline */
-#define NEAR_TAU_NS      (60 * FG_S)
-#define LOWER_TAU_NS     (5 * FG_S)
-#define DROP_SHARE       0.01
-#define DROP_CUT_MAX     0.3
-#define CUT_MAX          0.5 /* of what is cut by; half of it is done at a time */
-#define CUT_SMOOTHING    0.5
+#define PROBE_DEPTH       4.0 /* a probe leaves a quarter of the limit */
+#define PROBE_RISE        2.0 /* log2: a probe raises the baseline to four times what it was at most */
+#define PROBE_GAP_NS      (30 * FG_S)
+#define PROBE_COST        20   /* and at least so many times what the last probe took: 5 % of the time */
+#define PROBE_PATIENCE_NS FG_S /* or five latencies: then few calls have to do */
+#define PROBE_SOON_STEPS  5    /* windows, or latencies where these are longer */
+#define NOISE             4.0 /* log2: by that / sqrt(calls) a mean may be off; two sigma where times are exponential */
+#define PROBE_DOUBT       5.0 /* calls; as many in the probe count as much as the old baseline */
+#define FEW_SAMPLES       16u /* where `samples` would take too long: a small limit in use, a probe */
+#define SAMPLES_OF_LIMIT  5
+#define CUT_HELPS         0.75 /* log2: by 40 %; a queue that is halved goes by 50 % */
+#define HOLD_MAX_NS       (30 * FG_S)
+#define UNLOADED_TAU_NS   (20 * FG_S) /* time constants of the baseline */
+#define NEAR_TAU_NS       (60 * FG_S)
+#define LOWER_TAU_NS      (5 * FG_S)
+#define DROP_SHARE        0.01
+#define DROP_CUT_MAX      0.3
+#define CUT_MAX           0.5 /* of what is cut by; half of it is done at a time */
+#define CUT_SMOOTHING     0.5
 
 /* ---- logarithms in fixed point ----
  *
@@ -49,7 +55,7 @@ struct window {
     uint64_t elapsed_ns;
 };
 
-static uint64_t saturating_hold(double log)
+static uint64_t bounded_ns(double log)
 {
     return FG_MIN(ns_of(log), HOLD_MAX_NS);
 }
@@ -73,13 +79,6 @@ static double tolerance_of(const struct fg_config_adaptive *config)
     return config->tolerance > 1 ? config->tolerance : 1;
 }
 
-/* What is to be cut off because calls were dropped: a share of the limit. */
-static double drop_cut(const struct window *w)
-{
-    double share = (double)w->drops / (w->calls + w->drops);
-    return share < DROP_SHARE ? 0 : FG_MIN(share, DROP_CUT_MAX);
-}
-
 /* ---- baseline ---- */
 
 static void move_base(struct fg_adaptive *a, const struct window *w, uint64_t tau_ns)
@@ -91,16 +90,46 @@ static void move_base(struct fg_adaptive *a, const struct window *w, uint64_t ta
 static void learn(struct fg_adaptive *a, const struct fg_config_adaptive *config, const struct window *w, double ratio,
                   double limit)
 {
-    double tolerance = tolerance_of(config), near = sqrt(tolerance);
+    double tolerance = tolerance_of(config), near = sqrt(tolerance), noise = exp2(NOISE / sqrt(w->calls));
 
-    if (ratio < 0.5)
+    if (ratio * noise < 0.5)
         a->base = (a->base + w->latency) / 2;
-    else if (ratio < 1 / near)
+    else if (ratio * FG_MAX(near, noise) < 1)
         move_base(a, w, LOWER_TAU_NS);
     else if (ratio <= tolerance && w->peak <= FG_MAX(limit / PROBE_DEPTH, 1))
         move_base(a, w, UNLOADED_TAU_NS);
     else if (ratio <= near)
         move_base(a, w, NEAR_TAU_NS);
+}
+
+/* ---- cuts ---- */
+
+/* What is to be cut off because calls were dropped: a share of the limit. */
+static double drop_cut(const struct window *w)
+{
+    double share = (double)w->drops / (w->calls + w->drops);
+    return share < DROP_SHARE ? 0 : FG_MIN(share, DROP_CUT_MAX);
+}
+
+/* The limit has been halved and the latency has not become much lower: it may be no queue of ours. */
+static bool cuts_are_in_vain(const struct fg_adaptive *a, const struct window *w, double limit)
+{
+    return a->cut_limit > 0 && limit <= a->cut_limit / 2 && w->latency > a->cut_latency - CUT_HELPS;
+}
+
+/* What is to be cut off for the latency. LIMIT is as much of it as is worth cutting. */
+static double latency_cut(struct fg_adaptive *a, const struct fg_config_adaptive *config, const struct window *w,
+                          double ratio, double limit)
+{
+    double tolerance = tolerance_of(config);
+
+    if (ratio <= tolerance || cuts_are_in_vain(a, w, limit))
+        return 0;
+    if (a->cut_limit == 0 || limit >= a->cut_limit || limit <= a->cut_limit / 2) {
+        a->cut_limit = limit;
+        a->cut_latency = w->latency;
+    }
+    return CUT_SMOOTHING * FG_MIN(1 - tolerance / ratio, CUT_MAX);
 }
 
 /* ---- probes ---- */
@@ -113,55 +142,57 @@ static bool probe_is_due(const struct fg_adaptive *a, const struct fg_config_ada
     /* Only where the limit is about to grow or to be cut. */
     if (ratio <= sqrt(tolerance) || (ratio <= tolerance && w->peak <= limit / 2))
         return false;
-    return now_ns >= a->next_probe_ns || (limit <= a->reference / 2 && now_ns >= a->early_probe_ns);
+    return now_ns >= a->next_probe_ns || (cuts_are_in_vain(a, w, limit) && now_ns >= a->early_probe_ns);
 }
 
 static double begin_probe(struct fg_adaptive *a, const struct fg_config_adaptive *config, const struct window *w,
                           double limit, uint64_t now_ns)
 {
-    uint64_t base_ns = saturating_hold(a->base);
+    uint64_t latency_ns = bounded_ns(w->latency);
 
     atomic_store_explicit(&a->probing, true, memory_order_relaxed);
     a->kept = limit;
+    a->probe_began_ns = now_ns;
     atomic_fetch_add_explicit(&a->probes, 1, memory_order_relaxed);
-    /* The queue is gone after one latency of now, those that had waited in it after two more of the baseline. */
-    open_window(a, now_ns, saturating_hold(w->latency) + 2 * base_ns, 2 * base_ns);
-    a->probe_until_ns = a->began_ns + FG_MAX(3 * base_ns, PROBE_GAP_NS / PROBE_GAP_STEPS);
+    /* What is queued is gone after one latency. Then there are new calls only, and the first of them to end are the
+     * short ones: not looked at, either. */
+    open_window(a, now_ns, latency_ns * 5 / 2, latency_ns * 3 / 2);
+    a->probe_until_ns = a->began_ns + FG_MAX(5 * latency_ns, PROBE_PATIENCE_NS);
     return bounded(config, limit / PROBE_DEPTH);
 }
 
 static double end_probe(struct fg_adaptive *a, const struct fg_config_adaptive *config, const struct window *w,
                         uint64_t now_ns)
 {
-    double near = log2(tolerance_of(config)) / 2, step = 0;
+    double near = log2(tolerance_of(config)) / 2;
+    bool moved = false;
 
     if (w->calls > 0) {
-        /* The fewer calls there were, the less they say; within the noise the old baseline is worth as much. */
-        double weight = w->calls / (w->calls + FG_MAX(config->samples, 1u) / 4.0);
-        step = w->latency - a->base;
-        step *= fabs(step) <= near ? weight / 2 : weight;
-        step = FG_MIN(step, PROBE_RISE);
-        a->base += step;
+        /* What may be chance counts half, which averages over probes; else the more the more calls there were. */
+        double weight = w->calls / (w->calls + PROBE_DOUBT), step = w->latency - a->base;
+        moved = fabs(step) > FG_MAX(near, NOISE / sqrt(w->calls));
+        a->base += FG_MIN(step * (moved ? weight : weight / 2), PROBE_RISE);
     }
     atomic_store_explicit(&a->probing, false, memory_order_relaxed);
-    a->reference = a->kept = bounded(config, a->kept * (1 - drop_cut(w)));
-    uint64_t latency_ns = ns_of(a->base), soon_ns = PROBE_SOON_STEPS * FG_MAX(config->window_ns, latency_ns);
-    uint64_t gap_ns = FG_MAX(PROBE_GAP_NS, PROBE_GAP_STEPS * latency_ns);
+    a->kept = bounded(config, a->kept * (1 - drop_cut(w)));
+    a->cut_limit = 0;
+    uint64_t took_ns = now_ns - FG_MIN(a->probe_began_ns, now_ns), latency_ns = bounded_ns(a->base);
+    uint64_t soon_ns = PROBE_SOON_STEPS * FG_MAX(config->window_ns, latency_ns) + took_ns;
+    uint64_t gap_ns = FG_MAX(PROBE_GAP_NS, PROBE_COST * took_ns);
     gap_ns += now_ns / FG_US % (gap_ns / 4); /* so that gateways do not go on probing at the same time */
     a->early_probe_ns = now_ns + soon_ns;
-    a->next_probe_ns = now_ns + (fabs(step) <= near ? gap_ns : soon_ns);
-    open_window(a, now_ns, saturating_hold(a->base), FG_MAX(config->window_ns, FG_MIN(latency_ns, HOLD_MAX_NS)));
+    a->next_probe_ns = now_ns + (moved ? soon_ns : gap_ns);
+    open_window(a, now_ns, latency_ns, FG_MAX(config->window_ns, latency_ns));
     return a->kept;
 }
 
 /* ---- windows ---- */
 
 static void first_base(struct fg_adaptive *a, const struct fg_config_adaptive *config, const struct window *w,
-                       double limit, uint64_t now_ns)
+                       uint64_t now_ns)
 {
     a->base = w->latency;
-    a->reference = limit;
-    a->early_probe_ns = a->next_probe_ns = now_ns + PROBE_SOON_STEPS * FG_MAX(config->window_ns, ns_of(a->base));
+    a->early_probe_ns = a->next_probe_ns = now_ns + PROBE_SOON_STEPS * FG_MAX(config->window_ns, bounded_ns(a->base));
 }
 
 /* Returns the limit for the next window and opens that. */
@@ -172,22 +203,21 @@ static double end_window(struct fg_adaptive *a, const struct fg_config_adaptive 
 
     if (w->calls > 0) {
         if (a->base <= 0)
-            first_base(a, config, w, limit, now_ns);
+            first_base(a, config, w, now_ns);
         ratio = exp2(w->latency - a->base);
         learn(a, config, w, ratio, limit);
     }
     double cut = drop_cut(w), grown = FG_MAX(sqrt(limit), limit / 10);
-    if (ratio > tolerance)
-        cut = FG_MAX(cut, CUT_SMOOTHING * FG_MIN(1 - tolerance / ratio, CUT_MAX));
+    if (w->calls > 0)
+        cut = FG_MAX(cut, latency_cut(a, config, w, ratio, used));
     if (cut > 0)
         limit = used * (1 - cut);
     if (ratio <= tolerance && cut < DROP_CUT_MAX && w->peak > before / 2)
         limit += grown;
     limit = bounded(config, limit);
-    a->reference = FG_MAX(a->reference, limit);
     if (w->calls > 0 && probe_is_due(a, config, w, ratio, limit, now_ns))
         return begin_probe(a, config, w, limit, now_ns);
-    uint64_t latency_ns = w->calls > 0 ? saturating_hold(w->latency) : 0;
+    uint64_t latency_ns = w->calls > 0 ? bounded_ns(w->latency) : 0;
     open_window(a, now_ns, limit < before ? latency_ns : 0, FG_MAX(config->window_ns, latency_ns));
     return limit;
 }
@@ -198,16 +228,18 @@ static bool close_window(struct fg_adaptive *a, const struct fg_config_adaptive 
     uint64_t sums = atomic_load_explicit(&a->sums, memory_order_relaxed), began_ns = a->began_ns;
     uint32_t drops = atomic_load_explicit(&a->drops, memory_order_relaxed);
     uint32_t before = atomic_load_explicit(&a->limit, memory_order_relaxed);
-    uint32_t needed = FG_MAX(config->samples, 1u);
+    uint64_t needed = FG_MAX(config->samples, 1u);
 
     if (began_ns == 0) { /* the very first call */
         open_window(a, now_ns, 0, config->window_ns);
         return false;
     }
     bool probing = atomic_load_explicit(&a->probing, memory_order_relaxed);
-    /* What a probe leaves in progress is less, and it has to end soon. */
-    if (probing)
-        needed = now_ns > a->probe_until_ns ? 1 : (needed + 1) / 2;
+    double limit = bounded(config, before == 0 ? config->initial : a->exact);
+    if (!probing)
+        needed = FG_MIN(needed, FG_MAX(FEW_SAMPLES, (uint64_t)limit * SAMPLES_OF_LIMIT));
+    else if (now_ns > a->probe_until_ns)
+        needed = FG_MIN(needed, FEW_SAMPLES);
     if ((sums >> COUNT_BIT) + drops < needed)
         return false;
     sums = atomic_exchange_explicit(&a->sums, 0, memory_order_relaxed);
@@ -219,11 +251,10 @@ static bool close_window(struct fg_adaptive *a, const struct fg_config_adaptive 
         w.latency = (double)(sums & ((1ull << COUNT_BIT) - 1)) / w.calls / (1 << LOG_BITS);
         atomic_store_explicit(&a->recent_ns, ns_of(w.latency), memory_order_relaxed);
     }
-    double limit = bounded(config, before == 0 ? config->initial : a->exact);
     a->exact = probing ? end_probe(a, config, &w, now_ns) : end_window(a, config, &w, limit, now_ns);
     if (a->base > 0)
         atomic_store_explicit(&a->base_ns, ns_of(a->base), memory_order_relaxed);
-    atomic_store_explicit(&a->limit, (uint32_t)a->exact, memory_order_relaxed);
+    atomic_store(&a->limit, (uint32_t)a->exact); /* gate.c relies on the order */
     return (uint32_t)a->exact != before;
 }
 

@@ -4,28 +4,33 @@
  *
  * Latencies are averaged as logarithms (the geometric mean), so that a few calls that take a thousand times longer than
  * the others do not look like a queue. A window ends when `window` and the latency itself have passed and `samples`
- * calls have ended. Then, with ratio = latency of the window / baseline:
+ * calls have ended (fewer while the limit is small). Then, with ratio = latency of the window / baseline:
  *
- *     calls that were dropped (overload, deadline) are 1 % or more      limit x (1 - their share, 10..50 %)
- *     ratio > tolerance                                                 half way to limit x tolerance / ratio,
- *                                                                       and at most a quarter off
- *     neither, and more than half of the limit was in use               limit + sqrt(limit), or a tenth if that is more
+ *     1 % of the calls or more were dropped        less their share, 30 % at most, once in a window
+ *       (overload, deadline)
+ *     ratio > tolerance                            half way to limit x tolerance / ratio, 25 % at most
+ *     ratio <= tolerance, and more than half       more by the root of the limit, or by a tenth if that is more;
+ *       of the limit was in use                    not where 30 % or more were dropped
  *
  * A cut starts from twice what was in use at most: what nobody uses says nothing about what could be used. After a cut,
- * calls that end within one latency are not looked at: they began under the old limit.
+ * calls that end within one latency are not looked at: they began under the old limit. Growth goes on where few calls
+ * are dropped, so that a share s of failures that come whatever the limit is leaves about 1/s^2 and not the minimum.
  *
  * The baseline is the latency without a queue of our making. It is learned
  *   - from windows in which at most a quarter of the limit was in use and the ratio is within the tolerance,
- *   - slowly, from windows whose ratio is near 1 (within the root of the tolerance either way),
- *   - quickly, when the latency is lower than that: no baseline is above what calls take,
+ *   - slowly, from windows whose ratio is near 1 (up to the root of the tolerance),
+ *   - quickly, when the latency is lower by more than chance: no baseline is above what calls take,
  *   - from probes.
- * A probe takes the limit down to a quarter until what was queued is gone and then for twice the baseline, and what
- * calls take then is the baseline, at most doubled at a time. There is one only when the ratio is not near 1: every 30
- * s or 50 latencies, whichever is longer, sooner while probes move the baseline, and at once when the limit has been
- * halved and that did not help. So it follows a real shift (a slower release) in seconds to a few minutes; and overload
- * that lasts cannot carry it away, because whatever queue our calls make is gone when it is measured. A queue that
- * others make on the same endpoints is not to be told from slowness: among several gateways the baseline can rise with
- * the others' share of the queue. Overload outcomes and deadlines still cut the limit then, and `maximum` holds. */
+ * A probe takes the limit down to a quarter. When what was queued is gone, what calls take then is the baseline; what
+ * may be chance counts half, and it rises to four times what it was at most. Probes take 5 % of the time at most and
+ * there are none while the ratio is near 1, or while nobody would use a higher limit. One comes every 30 s or more,
+ * sooner while they move the baseline, and at once when the limit has been halved and that did not help: then cuts wait
+ * for it, so that a slower release does not end at the minimum.
+ *
+ * So the baseline follows a real shift in seconds to a few minutes; and overload that lasts cannot carry it away,
+ * because whatever queue our calls make is gone when it is measured. A queue that others make at the same endpoints is
+ * not to be told from slowness: among several gateways the baseline can rise with the others' share of the queue.
+ * Overload outcomes and deadlines still cut the limit then, and `maximum` holds. */
 #ifndef FG_POLICY_ADAPTIVE_H
 #define FG_POLICY_ADAPTIVE_H
 
@@ -46,11 +51,11 @@ struct fg_adaptive {
     _Atomic uint32_t drops, peak;
     char pad_sums[64];
     /* Of whoever ends the window. */
-    double exact;     /* the limit, with its fraction */
-    double kept;      /* the limit that comes back after the probe */
-    double reference; /* the highest limit since the last probe */
-    double base;      /* log2(ns); 0: unknown */
-    uint64_t began_ns, probe_until_ns, next_probe_ns, early_probe_ns;
+    double exact;                  /* the limit, with its fraction */
+    double kept;                   /* the limit that comes back after the probe */
+    double cut_limit, cut_latency; /* when a row of cuts began; 0: there is none */
+    double base;                   /* log2(ns); 0: unknown */
+    uint64_t began_ns, probe_began_ns, probe_until_ns, next_probe_ns, early_probe_ns;
     /* For those who want to know. */
     _Atomic bool probing;
     _Atomic uint64_t base_ns, recent_ns;

@@ -18,7 +18,8 @@ struct fg_breaker_registry {
     size_t mask;
     uint32_t seed;
     size_t max; /* of each kind */
-    _Atomic size_t methods, endpoints;
+    _Atomic size_t methods, endpoints, rollups;
+    struct fg_breaker_events *events;
     pthread_mutex_t adding;
     struct fg_breaker inert;
 };
@@ -33,13 +34,15 @@ struct fg_breaker_registry *fg_breaker_registry_new(size_t max_breakers)
     struct fg_breaker_registry *registry = fg_alloc_zero(sizeof *registry);
     size_t slots = PROBE_MAX;
 
-    /* Twice the circuits of both kinds. */
-    while (slots < 4 * max_breakers)
+    /* Twice the circuits of all kinds. */
+    while (slots < 6 * max_breakers)
         slots *= 2;
     registry->slots = fg_alloc_zero(slots * sizeof *registry->slots);
     registry->mask = slots - 1;
     registry->max = max_breakers;
+    registry->events = fg_breaker_events_new();
     registry->inert.inert = true;
+    registry->inert.events = registry->events;
     fg_breaker_init(&registry->inert);
     if (getrandom(&registry->seed, sizeof registry->seed, GRND_NONBLOCK) != (ssize_t)sizeof registry->seed)
         registry->seed = (uint32_t)((uintptr_t)registry >> 4); /* early at boot: still not the same everywhere */
@@ -55,7 +58,13 @@ void fg_breaker_registry_free(struct fg_breaker_registry *registry)
         free(atomic_load_explicit(&registry->slots[i], memory_order_relaxed));
     pthread_mutex_destroy(&registry->adding);
     free(registry->slots);
+    fg_breaker_events_free(registry->events);
     free(registry);
+}
+
+struct fg_breaker_events *fg_breaker_registry_events(struct fg_breaker_registry *registry)
+{
+    return registry->events;
 }
 
 static struct key make_key(const struct fg_breaker_registry *registry, struct fg_str cluster, struct fg_str endpoint,
@@ -98,7 +107,7 @@ static struct fg_str copy_to(char **at, struct fg_str s)
 }
 
 /* One allocation holds the circuit and its strings. */
-static struct fg_breaker *circuit_new(const struct key *key)
+static struct fg_breaker *circuit_new(struct fg_breaker_registry *registry, const struct key *key)
 {
     size_t text = key->cluster.len + key->endpoint.len + key->method.len;
     struct fg_breaker *breaker = fg_alloc_zero(sizeof *breaker + text);
@@ -108,6 +117,8 @@ static struct fg_breaker *circuit_new(const struct key *key)
     breaker->endpoint = copy_to(&at, key->endpoint);
     breaker->method = copy_to(&at, key->method);
     breaker->hash = key->hash;
+    breaker->observes = key->endpoint.len == 0;
+    breaker->events = registry->events;
     fg_breaker_init(breaker);
     return breaker;
 }
@@ -124,7 +135,7 @@ static struct fg_breaker *find_or_add(struct fg_breaker_registry *registry, cons
     pthread_mutex_lock(&registry->adding);
     breaker = find(registry, key, &slot);
     if (!breaker && slot && atomic_load_explicit(count, memory_order_relaxed) < registry->max) {
-        breaker = circuit_new(key);
+        breaker = circuit_new(registry, key);
         atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
         atomic_store_explicit(slot, breaker, memory_order_release);
     }
@@ -148,7 +159,10 @@ struct fg_breaker *fg_breaker_get(struct fg_breaker_registry *registry, struct f
     bool of_method = method.len > 0 && !fg_str_eq(method, OVERFLOW_METHOD);
     if (method.len <= FG_BREAKER_METHOD_MAX) {
         struct key key = make_key(registry, cluster, endpoint, method);
-        breaker = find_or_add(registry, &key, of_method ? &registry->methods : &registry->endpoints);
+        breaker = find_or_add(registry, &key,
+                              !of_method          ? &registry->endpoints
+                              : endpoint.len == 0 ? &registry->rollups
+                                                  : &registry->methods);
     }
     if (!breaker && of_method) {
         struct key key = make_key(registry, cluster, endpoint, OVERFLOW_METHOD);

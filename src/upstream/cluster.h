@@ -45,6 +45,7 @@ struct fg_cluster {
     /* Set by the owner of the cluster. */
     struct fg_gate *gate;               /* shared by all workers */
     struct fg_retry_throttle *throttle; /* the same */
+    bool has_classes;                   /* routes to it differ in priority or weight */
     bool is_gated;                      /* something has to be counted */
     struct fg_fair_queue *turns;        /* by lane: attempts that wait for room */
     struct fg_turn_task turn_task;      /* the gate's wake of the own worker */

@@ -1,5 +1,5 @@
-/* Random schedules for one circuit with a virtual clock, step by step against a naive model that keeps every call and
- * every event in a list and computes from these what the circuit should say. A seed is a schedule.
+/* Random schedules for one circuit with a virtual clock, step by step against a naive model (breaker_model.h). A seed
+ * is a schedule.
  *
  *     breaker_sim [SEEDS [FIRST_SEED]]        runs SEEDS schedules; prints the seed and the step that went wrong */
 #include <inttypes.h>
@@ -8,46 +8,42 @@
 
 #include "base/mem.h"
 #include "base/time.h"
-#include "policy/breaker.h"
+#include "breaker_model.h"
 
-#define STEPS      600
-#define CALLS_MAX  48
-#define EVENTS_MAX STEPS
+#define STEPS 600
+#define RANKS 3
 
-struct call { /* let through and not reported */
-    uint32_t ticket;
-    uint64_t period; /* of the model; 0: asked while the breaker was disabled */
-    bool permit, written_off;
-};
+/* Where a run came: each must have been reached. X(name) */
+#define PLACES(X)                                                                                                      \
+    X(closed)                                                                                                          \
+    X(open)                                                                                                            \
+    X(half_open)                                                                                                       \
+    X(raises)                                                                                                          \
+    X(by_row)                                                                                                          \
+    X(by_failures)                                                                                                     \
+    X(by_slow)                                                                                                         \
+    X(by_probe)                                                                                                        \
+    X(shed)                                                                                                            \
+    X(long_pauses)                                                                                                     \
+    X(passed_while_open)
 
-struct event { /* a success or failure in the closed state of now */
-    uint64_t at_ns;
-    bool failed;
-};
-
-struct model {
-    enum fg_breaker_state state;
-    uint64_t period, since_ns, probe_ns;
-    struct event events[EVENTS_MAX];
-    size_t events_len;
-    uint32_t ok;        /* probes that succeeded in this half-open period */
-    uint32_t forgotten; /* permits that were reported while the breaker was disabled */
-    uint64_t trips, refused;
-    const char *cause;
-    double observed, threshold;
+struct places {
+#define X(name) uint64_t name;
+    PLACES(X)
+#undef X
 };
 
 struct sim {
     uint64_t seed, random;
     unsigned step;
-    uint64_t now_ns;
-    struct fg_config_breaker config;
+    struct fg_breaker_registry *registry;
     struct fg_breaker *breaker;
-    struct call calls[CALLS_MAX];
-    size_t calls_len;
-    unsigned sick; /* percent of the calls that fail at the moment */
+    struct fg_breaker_rank ranks[RANKS];
+    unsigned sick, lame, crowded; /* percent of the calls that fail, are slow, are one too many at the moment */
+    uint64_t next_event;
+    size_t events_seen;
+    struct places seen;
     struct model model;
-    uint64_t seen[3]; /* steps in each state, so that a run can show that it went everywhere */
 };
 
 static uint64_t draw(struct sim *s, uint64_t below)
@@ -72,308 +68,301 @@ static void fail(const struct sim *s, const char *what, double got, double expec
             fail(s, what, (double)(got), (double)(expected));                                                          \
     } while (0)
 
-/* ---- the model ---- */
+#define EXPECT_NEAR(what, got, expected, error)                                                                        \
+    do {                                                                                                               \
+        if ((got) - (expected) > (error) || (expected) - (got) > (error))                                              \
+            fail(s, what, (double)(got), (double)(expected));                                                          \
+    } while (0)
 
-static uint32_t permits_out(const struct sim *s)
-{
-    uint32_t out = s->model.forgotten;
-    for (size_t i = 0; i < s->calls_len; i++)
-        out += s->calls[i].permit && !s->calls[i].written_off && s->calls[i].period == s->model.period;
-    return out;
-}
+/* ---- what must be the same ---- */
 
-static bool in_window(const struct sim *s, const struct event *event)
-{
-    uint64_t slice_ns = s->config.window_ns / 10;
-    return event->at_ns / slice_ns + 10 > s->now_ns / slice_ns;
-}
-
-static void count_window(const struct sim *s, uint32_t *calls, uint32_t *failures)
-{
-    *calls = *failures = 0;
-    for (size_t i = 0; i < s->model.events_len; i++) {
-        if (in_window(s, &s->model.events[i])) {
-            ++*calls;
-            *failures += s->model.events[i].failed;
-        }
-    }
-}
-
-static uint32_t failures_in_a_row(const struct sim *s)
-{
-    size_t at = s->model.events_len;
-    while (at > 0 && s->model.events[at - 1].failed)
-        at--;
-    return (uint32_t)(s->model.events_len - at);
-}
-
-static void enter(struct sim *s, enum fg_breaker_state state)
-{
-    struct model *m = &s->model;
-    m->state = state;
-    m->since_ns = s->now_ns;
-    m->period++;
-    m->events_len = 0;
-    m->ok = 0;
-    m->forgotten = 0;
-}
-
-static void model_trip(struct sim *s, const char *cause, double observed, double threshold)
-{
-    s->model.cause = cause;
-    s->model.observed = observed;
-    s->model.threshold = threshold;
-    s->model.trips++;
-    enter(s, FG_BREAKER_OPEN);
-}
-
-/* What an ask would be answered now, and whether it would replace a probe without an answer. */
-static enum fg_breaker_verdict model_verdict(const struct sim *s, bool *overdue)
+static void check_windows(struct sim *s, const struct fg_breaker_info *info)
 {
     const struct model *m = &s->model;
-    uint32_t out = permits_out(s);
+    struct model_sums sums = {0};
+    bool on = m->config.enabled;
 
-    *overdue = false;
-    if (!s->config.enabled || m->state == FG_BREAKER_CLOSED)
-        return FG_BREAKER_PASS;
-    if (m->state == FG_BREAKER_OPEN)
-        return s->now_ns >= m->since_ns + s->config.open_for_ns ? FG_BREAKER_PERMIT : FG_BREAKER_REFUSE;
-    if (out <= m->ok && out + m->ok < s->config.half_open_calls)
-        return FG_BREAKER_PERMIT;
-    *overdue = s->now_ns >= m->probe_ns + s->config.open_for_ns;
-    return *overdue ? FG_BREAKER_PERMIT : FG_BREAKER_REFUSE;
+    if (on)
+        sums = model_window(m);
+    EXPECT("calls", info->calls, sums.units / 4.0);
+    EXPECT("failures", info->failures, sums.failures / 4.0);
+    EXPECT("slow_calls", info->slow_calls, sums.slow_units / 4.0);
+    EXPECT("slow", info->slow, sums.slow / 4.0);
+    EXPECT("overload_calls", info->overload_calls, sums.answers);
+    EXPECT("overloads", info->overloads, sums.overloads);
+    EXPECT("consecutive_failures", info->consecutive_failures, on ? model_failures_in_a_row(m) : 0);
+    EXPECT_NEAR("shed_share", info->shed_share * 65536, on ? model_shed_share(m) + 0.5 : 0, 0.5001);
 }
 
-static enum fg_breaker_verdict model_ask(struct sim *s)
+static void check_trip(struct sim *s, const struct fg_breaker_info *info)
 {
-    struct model *m = &s->model;
-    bool overdue;
-    enum fg_breaker_verdict verdict = model_verdict(s, &overdue);
+    const struct model *m = &s->model;
 
-    m->refused += verdict == FG_BREAKER_REFUSE;
-    if (verdict != FG_BREAKER_PERMIT)
-        return verdict;
-    if (m->state == FG_BREAKER_OPEN)
-        enter(s, FG_BREAKER_HALF_OPEN);
-    if (overdue) {
-        m->forgotten = 0;
-        for (size_t i = 0; i < s->calls_len; i++)
-            s->calls[i].written_off = true;
-    }
-    m->probe_ns = s->now_ns;
-    return verdict;
-}
-
-static void model_report_closed(struct sim *s, bool failed)
-{
-    struct model *m = &s->model;
-    uint32_t calls, failures, row;
-
-    m->events[m->events_len++] = (struct event){s->now_ns, failed};
-    count_window(s, &calls, &failures);
-    row = failures_in_a_row(s);
-    if (s->config.consecutive_failures && failed && row >= s->config.consecutive_failures)
-        model_trip(s, "consecutive_failures", row, s->config.consecutive_failures);
-    else if (failures > 0 && calls >= s->config.minimum_calls && (double)failures / calls >= s->config.failure_ratio)
-        model_trip(s, "failure_ratio", (double)failures / calls, s->config.failure_ratio);
-}
-
-/* CALL is no longer in the list. */
-static void model_report(struct sim *s, const struct call *call, enum fg_class class)
-{
-    struct model *m = &s->model;
-
-    if (!s->config.enabled) {
-        m->forgotten += call->permit && !call->written_off && call->period == m->period;
-        return;
-    }
-    if (m->state == FG_BREAKER_CLOSED) {
-        if ((call->period == 0 || call->period == m->period) &&
-            (class == FG_CLASS_SUCCESS || class == FG_CLASS_FAILURE))
-            model_report_closed(s, class == FG_CLASS_FAILURE);
-        return;
-    }
-    if (call->period != m->period)
-        return;
-    if (class == FG_CLASS_FAILURE) {
-        model_trip(s, "probe_failed", m->ok, s->config.half_open_calls);
-    } else if (class == FG_CLASS_SUCCESS) {
-        m->ok++;
-        if (m->ok >= s->config.half_open_calls)
-            enter(s, FG_BREAKER_CLOSED);
+    EXPECT("cause", strcmp(info->cause, m->cause), 0);
+    EXPECT_NEAR("observed", info->observed, m->observed, 1e-8);
+    EXPECT_NEAR("threshold", info->threshold, m->threshold, 1e-8);
+    EXPECT("factor", info->factor, m->factor);
+    EXPECT("outcomes", info->outcomes_len, m->kept_len);
+    for (size_t i = 0; i < m->kept_len; i++) {
+        const struct model_outcome *kept = &m->kept[i];
+        EXPECT("outcome's class", info->outcomes[i].class, kept->result.class);
+        EXPECT("outcome's slowness", info->outcomes[i].slow, kept->result.slow);
+        EXPECT("outcome's code", info->outcomes[i].code, kept->result.code);
+        EXPECT("outcome's source", info->outcomes[i].source, kept->result.source);
+        EXPECT("outcome's duration", info->outcomes[i].duration_ms, kept->result.duration_ms);
+        EXPECT("outcome's age", info->outcomes[i].age_ns / FG_MS, m->now_ns / FG_MS - kept->at_ns / FG_MS);
     }
 }
 
-static uint64_t model_retry_in(const struct sim *s)
+static void check_event(void *context, const struct fg_breaker_event *event)
 {
-    bool overdue;
-    if (model_verdict(s, &overdue) != FG_BREAKER_REFUSE)
-        return 0;
-    return (s->model.state == FG_BREAKER_OPEN ? s->model.since_ns : s->model.probe_ns) + s->config.open_for_ns -
-           s->now_ns;
+    struct sim *s = context;
+    const struct model *m = &s->model;
+
+    if (s->events_seen >= m->changes_len)
+        fail(s, "events", (double)s->events_seen + 1, (double)m->changes_len);
+    const struct model_change *change = &m->changes[s->events_seen++];
+    EXPECT("event's from", event->from, change->from);
+    EXPECT("event's to", event->to, change->to);
+    EXPECT("event's time", event->at_ns, change->at_ns);
+    EXPECT("event's cause", strcmp(event->cause, m->cause), 0);
+    EXPECT("event's severity", event->severity, m->severity);
+    EXPECT_NEAR("event's observed", event->observed, m->observed, 1e-8);
 }
 
-/* ---- the schedule ---- */
+static void check_events(struct sim *s)
+{
+    s->events_seen = 0;
+    s->next_event = fg_breaker_events_read(s->registry, s->next_event, check_event, s);
+    EXPECT("events", s->events_seen, s->model.changes_len);
+    s->model.changes_len = 0;
+}
 
 static void check_invariants(struct sim *s)
 {
     const struct model *m = &s->model;
     struct fg_breaker_info info;
-    uint32_t calls = 0, failures = 0;
-    bool overdue, on = s->config.enabled;
+    bool overdue, on = m->config.enabled;
 
-    fg_breaker_describe(s->breaker, &s->config, s->now_ns, &info);
-    if (on)
-        count_window(s, &calls, &failures);
+    fg_breaker_describe(s->breaker, &m->config, m->now_ns, &info);
+    check_windows(s, &info);
+    check_trip(s, &info);
+    check_events(s);
     EXPECT("state", info.state, on ? m->state : FG_BREAKER_CLOSED);
-    EXPECT("calls", info.calls, calls);
-    EXPECT("failures", info.failures, failures);
-    EXPECT("consecutive_failures", info.consecutive_failures, on ? failures_in_a_row(s) : 0);
-    EXPECT("permits_out", info.permits_out, on ? permits_out(s) : 0);
+    EXPECT("severity", info.severity, on && m->state != FG_BREAKER_CLOSED ? m->severity : 0);
+    EXPECT("permits_out", info.permits_out, on ? model_permits_out(m) : 0);
     EXPECT("since", info.since_ns, on ? m->since_ns : 0);
-    EXPECT("retry_in", info.retry_in_ns, model_retry_in(s));
+    EXPECT("retrips", info.retrips, on ? model_retrips(m) : 0);
+    EXPECT("pause", info.pause_ns, on ? model_pause_ns(m, model_retrips(m) + (m->state == FG_BREAKER_CLOSED)) : 0);
+    EXPECT("retry_in", info.retry_in_ns, model_retry_in(m));
     EXPECT("trips", info.trips, m->trips);
     EXPECT("refused", info.refused, m->refused);
-    EXPECT("cause", strcmp(info.cause, m->cause), 0);
-    if (info.observed - m->observed > 1e-8 || m->observed - info.observed > 1e-8)
-        fail(s, "observed", info.observed, m->observed);
-    EXPECT("threshold", info.threshold, m->threshold);
-    EXPECT("admits", fg_breaker_admits(s->breaker, &s->config, s->now_ns),
-           model_verdict(s, &overdue) != FG_BREAKER_REFUSE);
+    EXPECT("shed", info.shed, m->shed);
+    for (size_t i = 0; i < RANKS; i++)
+        EXPECT("admits", fg_breaker_admits(s->breaker, &m->config, s->ranks[i], m->now_ns),
+               model_verdict(m, s->ranks[i], &overdue) != FG_BREAKER_REFUSE);
     /* What must hold whatever the model says. */
     if (on && info.state == FG_BREAKER_HALF_OPEN && info.permits_out > m->ok + 1)
         fail(s, "ramp: permits out", info.permits_out, m->ok + 1);
     if (on && info.state != FG_BREAKER_HALF_OPEN && info.permits_out > 0)
         fail(s, "permits out while not half-open", info.permits_out, 0);
-    if (info.failures > info.calls || info.consecutive_failures > m->events_len)
+    if (info.failures > info.calls || info.slow > info.slow_calls || info.overloads > info.overload_calls)
         fail(s, "failures of calls", info.failures, info.calls);
-    s->seen[m->state]++;
+    if (on && info.state != FG_BREAKER_CLOSED && info.severity < info.factor && strcmp(info.cause, "probe_failed") != 0)
+        fail(s, "severity at a trip", info.severity, info.factor);
+    s->seen.closed += m->state == FG_BREAKER_CLOSED;
+    s->seen.open += m->state == FG_BREAKER_OPEN;
+    s->seen.half_open += m->state == FG_BREAKER_HALF_OPEN;
+    s->seen.long_pauses += m->state == FG_BREAKER_OPEN && info.pause_ns > m->config.open_for_ns;
 }
+
+/* ---- the schedule ---- */
 
 static void step_ask(struct sim *s)
 {
-    uint32_t ticket;
+    struct model *m = &s->model;
+    struct fg_breaker_rank rank = s->ranks[draw(s, RANKS)];
+    struct fg_breaker_ticket ticket;
 
-    if (s->calls_len == CALLS_MAX)
+    if (m->calls_len == MODEL_CALLS_MAX)
         return;
-    enum fg_breaker_verdict verdict = fg_breaker_ask(s->breaker, &s->config, s->now_ns, &ticket);
-    EXPECT("verdict", verdict, model_ask(s));
-    EXPECT("having a ticket", ticket != 0, verdict != FG_BREAKER_REFUSE && s->config.enabled);
-    if (verdict != FG_BREAKER_REFUSE)
-        s->calls[s->calls_len++] = (struct call){.ticket = ticket,
-                                                 .period = s->config.enabled ? s->model.period : 0,
-                                                 .permit = verdict == FG_BREAKER_PERMIT};
+    enum fg_breaker_verdict verdict = fg_breaker_ask(s->breaker, &m->config, rank, m->now_ns, &ticket);
+    EXPECT("verdict", verdict, model_ask(m, rank));
+    bool goes = verdict == FG_BREAKER_PASS || verdict == FG_BREAKER_PERMIT;
+    EXPECT("having a ticket", ticket.value != 0, goes && m->config.enabled);
+    EXPECT("being a probe", ticket.permit, verdict == FG_BREAKER_PERMIT);
+    s->seen.shed += verdict == FG_BREAKER_SHED;
+    s->seen.passed_while_open += verdict == FG_BREAKER_PASS && m->config.enabled && m->state != FG_BREAKER_CLOSED;
+    if (goes)
+        m->calls[m->calls_len++] = (struct model_call){
+            .ticket = ticket, .rank = rank, .period = m->config.enabled ? m->period : 0, .permit = ticket.permit};
 }
 
-static enum fg_class draw_class(struct sim *s)
+static struct fg_breaker_result draw_result(struct sim *s)
 {
-    uint64_t roll = draw(s, 100);
-    if (roll < 8)
-        return FG_CLASS_IGNORED;
-    if (roll < 14)
-        return FG_CLASS_OVERLOAD;
-    return draw(s, 100) < s->sick ? FG_CLASS_FAILURE : FG_CLASS_SUCCESS;
+    struct fg_breaker_result result = {.class = FG_CLASS_SUCCESS,
+                                       .slow = s->model.config.slow_call_ns > 0 && draw(s, 100) < s->lame,
+                                       .code = (enum fg_status)draw(s, FG_STATUS_LEN),
+                                       .source = (enum fg_source)draw(s, FG_SOURCE_LEN),
+                                       .duration_ms = (uint32_t)draw(s, 200000)};
+
+    if (draw(s, 100) < 8)
+        result.class = FG_CLASS_IGNORED;
+    else if (draw(s, 100) < s->crowded)
+        result.class = FG_CLASS_OVERLOAD;
+    else if (draw(s, 100) < s->sick)
+        result.class = FG_CLASS_FAILURE;
+    return result;
+}
+
+static void note_trip(struct sim *s)
+{
+    const char *cause = s->model.cause;
+
+    s->seen.by_row += strcmp(cause, "consecutive_failures") == 0;
+    s->seen.by_failures += strcmp(cause, "failure_ratio") == 0;
+    s->seen.by_slow += strcmp(cause, "slow_ratio") == 0;
+    s->seen.by_probe += strcmp(cause, "probe_failed") == 0;
 }
 
 static void step_report(struct sim *s)
 {
-    if (s->calls_len == 0)
+    struct model *m = &s->model;
+    uint64_t trips = m->trips;
+
+    if (m->calls_len == 0)
         return;
     /* Mostly the latest call, now and then one that has been out for long. */
-    size_t at = draw(s, 4) ? s->calls_len - 1 : (size_t)draw(s, s->calls_len);
-    struct call call = s->calls[at];
-    enum fg_class class = draw_class(s);
-    for (; at + 1 < s->calls_len; at++)
-        s->calls[at] = s->calls[at + 1];
-    s->calls_len--;
-    fg_breaker_report(s->breaker, &s->config, class, call.ticket, s->now_ns);
-    model_report(s, &call, class);
+    size_t at = draw(s, 4) ? m->calls_len - 1 : (size_t)draw(s, m->calls_len);
+    struct model_call call = m->calls[at];
+    struct fg_breaker_result result = draw_result(s);
+    for (; at + 1 < m->calls_len; at++)
+        m->calls[at] = m->calls[at + 1];
+    m->calls_len--;
+    fg_breaker_report(s->breaker, &m->config, call.ticket, &result, m->now_ns);
+    model_report(m, &call, &result);
+    if (m->trips > trips)
+        note_trip(s);
 }
 
 static void step_time(struct sim *s)
 {
-    const struct model *m = &s->model;
-    uint64_t boundary = (m->state == FG_BREAKER_HALF_OPEN ? m->probe_ns : m->since_ns) + s->config.open_for_ns;
+    struct model *m = &s->model;
+    uint64_t window_ns = m->config.window_ns, boundary = m->now_ns + model_retry_in(m);
 
     switch (draw(s, 8)) {
     case 0: /* to the instant at which the next permit is due, or to just before it */
         boundary -= draw(s, 2);
-        if (m->state != FG_BREAKER_CLOSED && boundary > s->now_ns)
-            s->now_ns = boundary;
+        if (m->state != FG_BREAKER_CLOSED && boundary > m->now_ns)
+            m->now_ns = boundary;
         break;
     case 1: /* to the edge of a slice of the window */
-        s->now_ns += s->config.window_ns / 10 - s->now_ns % (s->config.window_ns / 10) - draw(s, 2);
+        m->now_ns += window_ns / 10 - m->now_ns % (window_ns / 10) - draw(s, 2);
         break;
     case 2:
-        s->now_ns += draw(s, 20) == 0 ? s->config.window_ns * (1 + draw(s, 1000)) : draw(s, s->config.window_ns);
+        m->now_ns += draw(s, 20) == 0 ? window_ns * (1 + draw(s, 1000)) : draw(s, window_ns);
         break;
     case 3:
-        s->now_ns += draw(s, s->config.open_for_ns);
+        m->now_ns += draw(s, m->config.open_for_ns);
         break;
     default:
-        s->now_ns += draw(s, s->config.window_ns / 50 + 2);
+        m->now_ns += draw(s, window_ns / 50 + 2);
         break;
     }
 }
 
 static void draw_config(struct sim *s)
 {
-    static const double ratios[] = {0, 0.1, 0.25, 0.3, 0.5, 0.7, 1};
+    static const unsigned percents[] = {0, 10, 25, 29, 30, 50, 70, 100};
+    struct model *m = &s->model;
+    struct fg_config_breaker *config = &m->config;
 
-    s->config.enabled = draw(s, 12) > 0;
-    s->config.failure_ratio = ratios[draw(s, FG_ARRAY_LEN(ratios))];
-    s->config.minimum_calls = (uint32_t)draw(s, 30);
-    s->config.consecutive_failures = (uint32_t)draw(s, 8);
-    s->config.open_for_ns = 1 + draw(s, draw(s, 2) ? 10 * FG_S : 100);
-    s->config.half_open_calls = 1 + (uint32_t)draw(s, 8);
+    m->failure_percent = percents[draw(s, FG_ARRAY_LEN(percents))];
+    m->slow_percent = percents[draw(s, FG_ARRAY_LEN(percents))];
+    m->overload_percent = percents[draw(s, FG_ARRAY_LEN(percents))];
+    config->enabled = draw(s, 12) > 0;
+    config->failure_ratio = m->failure_percent / 100.0;
+    config->slow_ratio = m->slow_percent / 100.0;
+    config->overload_share = m->overload_percent / 100.0;
+    config->slow_call_ns = draw(s, 2);
+    config->minimum_calls = (uint32_t)draw(s, draw(s, 2) ? 30 : 5);
+    config->consecutive_failures = (uint32_t)draw(s, 8);
+    config->open_for_ns = 1 + draw(s, draw(s, 2) ? 10 * FG_S : 100);
+    config->max_open_for_ns = draw(s, 6 * config->open_for_ns);
+    config->half_open_calls = 1 + (uint32_t)draw(s, 8);
+}
+
+static void draw_health(struct sim *s)
+{
+    s->sick = draw(s, 2) ? 0 : (unsigned)draw(s, 101);
+    s->lame = draw(s, 2) ? 0 : (unsigned)draw(s, 101);
+    s->crowded = draw(s, 2) ? 5 : (unsigned)draw(s, 80);
 }
 
 static void step(struct sim *s)
 {
     uint64_t roll = draw(s, 100);
 
-    if (roll < 40)
+    if (roll < 45)
         step_ask(s);
-    else if (roll < 75)
+    else if (roll < 85)
         step_report(s);
     else if (roll < 97)
         step_time(s);
     else if (roll < 99)
-        s->sick = draw(s, 2) ? 0 : (unsigned)draw(s, 101);
+        draw_health(s);
     else
         draw_config(s); /* a reload; the length of the window stays, since changing it starts the window afresh */
 }
 
-static void run(uint64_t seed, uint64_t seen[3])
+static void add_up(struct places *sum, const struct places *one)
 {
-    struct fg_breaker_registry *registry = fg_breaker_registry_new(2);
+#define X(name) sum->name += one->name;
+    PLACES(X)
+#undef X
+}
+
+static void run(uint64_t seed, struct places *seen)
+{
     struct sim *s = fg_alloc_zero(sizeof *s);
 
+    s->registry = fg_breaker_registry_new(2);
     s->seed = s->random = seed;
-    s->now_ns = 1 + draw(s, 1000 * FG_S);
-    s->breaker = fg_breaker_get(registry, FG_STR("cluster"), FG_STR("endpoint"), FG_STR("/method"));
-    s->model = (struct model){.period = 1, .cause = ""};
+    s->breaker = fg_breaker_get(s->registry, FG_STR("cluster"), FG_STR("endpoint"), FG_STR("/method"));
+    s->model.period = 1;
+    s->model.cause = "";
+    s->model.now_ns = 1 + draw(s, 1000 * FG_S);
+    for (size_t i = 0; i < RANKS; i++)
+        if (draw(s, 4))
+            s->ranks[i] = fg_breaker_rank((unsigned)draw(s, 3), 1 + (unsigned)draw(s, 4), 2.5);
     draw_config(s);
-    s->config.window_ns = FG_S / 10 + draw(s, draw(s, 2) ? 20 * FG_S : 1000);
+    draw_health(s);
+    s->model.config.window_ns = FG_S / 10 + draw(s, draw(s, 2) ? 20 * FG_S : 1000);
     for (s->step = 1; s->step <= STEPS; s->step++) {
         step(s);
         check_invariants(s);
     }
-    for (int i = 0; i < 3; i++)
-        seen[i] += s->seen[i];
+    s->seen.raises = s->model.raises;
+    add_up(seen, &s->seen);
+    fg_breaker_registry_free(s->registry);
     free(s);
-    fg_breaker_registry_free(registry);
 }
 
 int main(int argc, char **argv)
 {
     uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000;
     uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    uint64_t seen[3] = {0};
+    struct places seen = {0};
+    bool everywhere = true;
 
     for (uint64_t i = 0; i < seeds; i++)
-        run(first + i, seen);
-    printf("%" PRIu64 " seeds x %d steps: closed %" PRIu64 ", open %" PRIu64 ", half_open %" PRIu64 "\n", seeds, STEPS,
-           seen[FG_BREAKER_CLOSED], seen[FG_BREAKER_OPEN], seen[FG_BREAKER_HALF_OPEN]);
-    return seeds >= 100 && (seen[0] == 0 || seen[1] == 0 || seen[2] == 0);
+        run(first + i, &seen);
+    printf("%" PRIu64 " seeds x %d steps:", seeds, STEPS);
+#define X(name)                                                                                                        \
+    printf(" %s %" PRIu64, #name, seen.name);                                                                          \
+    everywhere &= seen.name > 0;
+    PLACES(X)
+#undef X
+    printf("\n");
+    return seeds >= 100 && !everywhere;
 }

@@ -98,7 +98,9 @@ static void with_too_many_endpoints_everything_passes(void **state)
 {
     struct fg_breaker_registry *registry = fg_breaker_registry_new(1);
     struct fg_breaker_info info;
-    uint32_t ticket;
+    struct fg_breaker_ticket ticket;
+    static const struct fg_breaker_rank average;
+    static const struct fg_breaker_result failure = {.class = FG_CLASS_FAILURE};
 
     (void)state;
     struct fg_breaker *rollup = get(registry, "c", "e1", ""), *method = get(registry, "c", "e1", "/m");
@@ -107,13 +109,29 @@ static void with_too_many_endpoints_everything_passes(void **state)
     assert_ptr_equal(get(registry, "c", "e1", "/n"), inert);
     assert_true(rollup != method && method != inert && rollup != inert);
     for (int i = 0; i < 10; i++) {
-        assert_true(fg_breaker_admits(inert, &config, FG_S));
-        assert_int_equal(fg_breaker_ask(inert, &config, FG_S, &ticket), FG_BREAKER_PASS);
-        fg_breaker_report(inert, &config, FG_CLASS_FAILURE, ticket, FG_S);
+        assert_true(fg_breaker_admits(inert, &config, average, FG_S));
+        assert_int_equal(fg_breaker_ask(inert, &config, average, FG_S, &ticket), FG_BREAKER_PASS);
+        fg_breaker_report(inert, &config, ticket, &failure, FG_S);
     }
     fg_breaker_describe(inert, &config, FG_S, &info);
     assert_int_equal(info.state, FG_BREAKER_CLOSED);
     assert_int_equal(info.calls, 0);
+    fg_breaker_registry_free(registry);
+}
+
+static void roll_ups_of_methods_crowd_nobody_out(void **state)
+{
+    struct fg_breaker_registry *registry = fg_breaker_registry_new(2);
+    struct fg_breaker *rollups[2] = {get(registry, "c", "", "/m"), get(registry, "c", "", "/n")};
+
+    (void)state;
+    struct fg_breaker *overflow = get(registry, "c", "", "/o"); /* counted among the endpoints, one per cluster */
+    assert_true(rollups[0] != rollups[1] && overflow != rollups[0] && overflow != rollups[1]);
+    assert_ptr_equal(get(registry, "c", "", "/p"), overflow);
+    struct fg_breaker *m = get(registry, "c", "e", "/m"), *n = get(registry, "c", "e", "/n");
+    assert_true(m != n && m != rollups[0] && n != rollups[1]);
+    assert_ptr_not_equal(get(registry, "c", "e", ""), overflow);
+    assert_ptr_equal(get(registry, "c", "", "/m"), rollups[0]);
     fg_breaker_registry_free(registry);
 }
 
@@ -175,6 +193,7 @@ int main(void)
         cmocka_unit_test(a_full_registry_shares_a_circuit_per_endpoint),
         cmocka_unit_test(long_methods_share_a_circuit),
         cmocka_unit_test(with_too_many_endpoints_everything_passes),
+        cmocka_unit_test(roll_ups_of_methods_crowd_nobody_out),
         cmocka_unit_test(threads_find_the_same_circuits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,8 @@
 #define ROUNDS  400
 #define ASKS    60
 
+static const struct fg_breaker_rank average;
+
 /* What all threads share. Between two waits at the barrier only thread 0 changes the plain fields. */
 struct shared {
     pthread_barrier_t barrier;
@@ -23,8 +25,9 @@ struct shared {
     _Atomic unsigned held; /* permits out as the threads know them: never more than there are */
     _Atomic unsigned most; /* the most that held and succeeded came to */
     _Atomic unsigned granted, ignored, succeeded, failed;
-    unsigned errors; /* broken expectations; written by thread 0 */
-    unsigned closed; /* rounds that ended so */
+    _Atomic unsigned surprises; /* broken expectations */
+    unsigned errors;            /* broken expectations; written by thread 0 */
+    unsigned closed;            /* rounds that ended so */
 };
 
 struct thread {
@@ -32,7 +35,7 @@ struct thread {
     struct shared *shared;
     unsigned index;
     uint64_t random;
-    uint32_t stale; /* a ticket of an earlier period */
+    struct fg_breaker_ticket stale; /* a ticket of an earlier period */
 };
 
 static unsigned draw(struct thread *t, unsigned below)
@@ -60,6 +63,7 @@ static void run(struct shared *shared, void *(*body)(void *))
     pthread_barrier_destroy(&shared->barrier);
     fg_breaker_registry_free(registry);
     assert_int_equal(shared->errors, 0);
+    assert_int_equal(shared->surprises, 0);
 }
 
 static struct fg_breaker_info describe(struct shared *shared)
@@ -74,19 +78,27 @@ static void expect(struct shared *shared, bool condition)
     shared->errors += !condition;
 }
 
-static enum fg_breaker_verdict ask(struct shared *shared, uint32_t *ticket)
+/* Of any thread. */
+static void check(struct shared *shared, bool condition)
 {
-    return fg_breaker_ask(shared->breaker, &shared->config, shared->now_ns, ticket);
+    if (!condition)
+        atomic_fetch_add(&shared->surprises, 1);
 }
 
-static void report(struct shared *shared, enum fg_class class, uint32_t ticket)
+static enum fg_breaker_verdict ask(struct shared *shared, struct fg_breaker_ticket *ticket)
 {
-    fg_breaker_report(shared->breaker, &shared->config, class, ticket, shared->now_ns);
+    return fg_breaker_ask(shared->breaker, &shared->config, average, shared->now_ns, ticket);
+}
+
+static void report(struct shared *shared, enum fg_class class, struct fg_breaker_ticket ticket)
+{
+    struct fg_breaker_result result = {.class = class};
+    fg_breaker_report(shared->breaker, &shared->config, ticket, &result, shared->now_ns);
 }
 
 static void trip(struct shared *shared)
 {
-    uint32_t ticket;
+    struct fg_breaker_ticket ticket;
     while (ask(shared, &ticket) == FG_BREAKER_PASS)
         report(shared, FG_CLASS_FAILURE, ticket);
 }
@@ -99,7 +111,7 @@ static void *ask_only(void *context)
     struct shared *shared = t->shared;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
-        uint32_t ticket, held = 0;
+        struct fg_breaker_ticket ticket, held = {0};
         if (t->index == 0) {
             shared->config.half_open_calls = 1 + round % 5;
             trip(shared);
@@ -118,10 +130,10 @@ static void *ask_only(void *context)
             expect(shared, atomic_load(&shared->granted) == 1);
         pthread_barrier_wait(&shared->barrier);
         /* One answer allows two more at once, where there are as many. */
-        if (held)
+        if (held.value)
             report(shared, FG_CLASS_SUCCESS, held);
         pthread_barrier_wait(&shared->barrier);
-        uint32_t more[20];
+        struct fg_breaker_ticket more[20];
         unsigned more_len = 0;
         for (unsigned i = 0; i < 20; i++) {
             if (ask(shared, &ticket) == FG_BREAKER_PERMIT) {
@@ -161,7 +173,7 @@ static void note_most(struct shared *shared)
     }
 }
 
-static void probe(struct thread *t, uint32_t ticket, bool may_fail)
+static void probe(struct thread *t, struct fg_breaker_ticket ticket, bool may_fail)
 {
     struct shared *shared = t->shared;
     unsigned kind = draw(t, 10);
@@ -184,6 +196,17 @@ static void probe(struct thread *t, uint32_t ticket, bool may_fail)
         shared->succeeded++;
         report(shared, FG_CLASS_SUCCESS, ticket);
     }
+}
+
+/* A call of a class that the circuit does not refuse: it changes nothing for the others. */
+static void pass_by(struct thread *t)
+{
+    struct shared *shared = t->shared;
+    struct fg_breaker_rank high = fg_breaker_rank(2, 1, 1);
+    struct fg_breaker_ticket ticket;
+
+    check(shared, fg_breaker_ask(shared->breaker, &shared->config, high, shared->now_ns, &ticket) == FG_BREAKER_PASS);
+    report(shared, draw(t, 2) ? FG_CLASS_SUCCESS : FG_CLASS_FAILURE, ticket);
 }
 
 static void check_round(struct shared *shared, bool may_fail)
@@ -216,18 +239,19 @@ static void *ask_and_answer(void *context)
             shared->granted = shared->ignored = shared->succeeded = shared->failed = shared->held = shared->most = 0;
         }
         pthread_barrier_wait(&shared->barrier);
-        uint32_t stale = t->stale; /* of the round before, all along this one */
+        struct fg_breaker_ticket stale = t->stale; /* of the round before, all along this one */
         for (unsigned i = 0; i < ASKS; i++) {
-            uint32_t ticket;
+            struct fg_breaker_ticket ticket;
             if (ask(shared, &ticket) == FG_BREAKER_PERMIT)
                 probe(t, ticket, may_fail);
             report(shared, draw(t, 2) ? FG_CLASS_SUCCESS : FG_CLASS_FAILURE, stale);
+            pass_by(t);
         }
         pthread_barrier_wait(&shared->barrier);
         if (t->index == 0)
             check_round(shared, may_fail);
-        if (t->stale == stale)
-            t->stale = 0;
+        if (t->stale.value == stale.value)
+            t->stale = (struct fg_breaker_ticket){0};
         pthread_barrier_wait(&shared->barrier);
     }
     return NULL;
@@ -239,8 +263,9 @@ static void permits_are_exact_while_all_ask_and_answer(void **state)
                                        .window_ns = 10 * FG_S,
                                        .failure_ratio = 1,
                                        .minimum_calls = UINT32_MAX,
-                                       /* Ticket 0 counts in a closed circuit: more than a round has of them. */
-                                       .consecutive_failures = THREADS * ASKS * 2,
+                                       /* In a closed circuit ticket 0 counts, and so do those that pass by: more than a
+                                        * round has of them. */
+                                       .consecutive_failures = THREADS * ASKS * 3,
                                        .open_for_ns = FG_S}};
     (void)state;
     run(&shared, ask_and_answer);
@@ -263,7 +288,7 @@ static void *ask_overdue(void *context)
         }
         pthread_barrier_wait(&shared->barrier);
         for (unsigned i = 0; i < 20; i++) {
-            uint32_t ticket;
+            struct fg_breaker_ticket ticket;
             shared->granted += ask(shared, &ticket) == FG_BREAKER_PERMIT;
         }
         pthread_barrier_wait(&shared->barrier);
@@ -293,14 +318,14 @@ static void *report_closed(void *context)
     struct thread *t = context;
     struct shared *shared = t->shared;
     const unsigned each = 20 * ASKS;
-    uint32_t ticket;
+    struct fg_breaker_ticket ticket;
 
     for (unsigned i = 0; i < each; i++) {
         /* In step, but for the slices of the window, which move on while others still count. */
         uint64_t now_ns = shared->now_ns + i * (FG_S / 200);
-        if (fg_breaker_ask(shared->breaker, &shared->config, now_ns, &ticket) == FG_BREAKER_PASS)
-            fg_breaker_report(shared->breaker, &shared->config, i % 4 ? FG_CLASS_SUCCESS : FG_CLASS_FAILURE, ticket,
-                              now_ns);
+        struct fg_breaker_result result = {.class = i % 4 ? FG_CLASS_SUCCESS : FG_CLASS_FAILURE};
+        if (fg_breaker_ask(shared->breaker, &shared->config, average, now_ns, &ticket) == FG_BREAKER_PASS)
+            fg_breaker_report(shared->breaker, &shared->config, ticket, &result, now_ns);
     }
     pthread_barrier_wait(&shared->barrier);
     if (t->index == 0) {
