@@ -34,6 +34,10 @@
     X(calls_shed, "Calls that gave up their place in the pending queue to a higher priority")                          \
     X(breaker_refusals, "Calls refused because breakers are open")                                                     \
     X(overload_sheds, "Attempts not begun because the endpoints answer with overload")                                 \
+    X(rate_limited, "Calls refused by rate_limit")                                                                     \
+    X(rate_limit_overflows, "Calls limited together with others because too many keys were in use")                    \
+    X(message_rate_limited, "Calls ended by message_limit")                                                            \
+    X(messages_delayed, "Times that a client's messages had to wait for message_limit")                                \
     X(deadlines_exceeded, "Calls whose deadline ran out in the gateway's hands")                                       \
     X(streams_over_duration, "Calls ended by max_stream_duration")                                                     \
     X(streams_idle, "Calls ended by stream_idle_timeout")                                                              \

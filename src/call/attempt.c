@@ -85,6 +85,8 @@ void fg_attempt_cancel(struct fg_attempt *attempt, enum fg_status code, enum fg_
 
 void fg_attempt_fail(struct fg_attempt *attempt, struct fg_reply *reply)
 {
+    if (reply->source == FG_SOURCE_DEADLINE)
+        count_waste(attempt, attempt->call->env->loop->now_ns);
     attempt->outcome.rst_code = reply->rst_code;
     attempt->outcome.reason = fg_reason_name(reply->reason);
     if (attempt->endpoint)

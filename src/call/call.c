@@ -25,8 +25,10 @@ void fg_call_body_sent(struct fg_call *call)
     fg_body_drop(&call->body, &call->env->loop->mem);
 }
 
-static void send_on(struct fg_call *call, struct fg_buf buf, bool end_stream)
+void fg_call_send_on(struct fg_call *call, struct fg_buf buf, bool end_stream)
 {
+    if (end_stream)
+        call->request_ended = true;
     bool sent = false;
 
     if (buf.len > 0 && call->body.complete)
@@ -46,7 +48,7 @@ static void send_on(struct fg_call *call, struct fg_buf buf, bool end_stream)
 
 enum fg_class fg_call_classify(const struct fg_call *call, const struct fg_outcome *outcome)
 {
-    if (!call->route || !call->route->outcomes.failure)
+    if (!call->route)
         return fg_outcome_classify(outcome, &fg_outcome_default_sets);
     const struct fg_config_outcomes *sets = &call->route->outcomes;
     return fg_outcome_classify(outcome, &(struct fg_outcome_sets){sets->failure, sets->overload, sets->ignore});
@@ -87,6 +89,7 @@ static void end(struct fg_call *call)
     fg_timer_cancel(&call->env->loop->timers, &call->timer);
     fg_body_drop(&call->body, &call->env->loop->mem);
     fg_call_drop_permit(call);
+    fg_call_drop_held(call);
     fg_list_remove(&call->node);
     record(call);
     FG_COUNT(call->env->stats, calls_ended);
@@ -154,7 +157,7 @@ static uint64_t give_up_ns(const struct fg_attempt *attempt)
 /* When something is to be done for the call although nothing arrives. */
 static uint64_t next_event(const struct fg_call *call)
 {
-    uint64_t at_ns = FG_MIN(call->deadline_ns, call->hedge_ns);
+    uint64_t at_ns = FG_MIN(FG_MIN(call->deadline_ns, call->hedge_ns), call->held_until_ns);
 
     if (call->retry_ns)
         at_ns = FG_MIN(at_ns, call->retry_ns);
@@ -233,6 +236,8 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
         else
             fg_attempt_queue_timeout(late);
     }
+    if (!call->answered && now_ns >= call->held_until_ns)
+        fg_call_release_held(call);
     if (!call->answered)
         fg_call_on_retry_timer(call, now_ns);
     fg_call_arm(call);
@@ -246,17 +251,20 @@ static void on_headers(struct fg_stream *stream, struct fg_headers *headers, uns
     (void)headers; /* gRPC has no request trailers: they end the request and say nothing */
     (void)flags;
 
-    call->request_ended = true;
-    if (!call->answered)
-        send_on(call, (struct fg_buf){0}, true);
+    if (call->answered)
+        call->request_ended = true;
+    else if (!fg_call_hold(call, (struct fg_buf){0}, 0, true))
+        fg_call_send_on(call, (struct fg_buf){0}, true);
 }
 
 static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream)
 {
     struct fg_call *call = stream->user;
 
-    call->request_ended = end_stream;
+    uint64_t messages = call->framing.messages;
+
     if (call->answered) {
+        call->request_ended = end_stream;
         fg_stream_consume(stream, buf.len);
         return;
     }
@@ -268,7 +276,9 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
     }
     call->bytes_up += buf.len;
     call->last_message_ns = call->env->loop->now_ns;
-    send_on(call, buf, end_stream);
+    messages = call->framing.messages - messages;
+    if (fg_call_messages_allowed(call, messages) && !fg_call_hold(call, buf, messages, end_stream))
+        fg_call_send_on(call, buf, end_stream);
 }
 
 static void on_sent(struct fg_stream *stream, size_t bytes)
@@ -327,6 +337,21 @@ static void fail_with(struct fg_call *call, enum fg_reason reason, struct fg_str
     fg_call_fail(call, &reply);
 }
 
+/* Who shares with whom: the route, or a tenant of it that a header names. */
+static void set_tenant(struct fg_call *call)
+{
+    const struct fg_config_tenant *tenant = &call->route->tenant;
+    const struct fg_header *field =
+        tenant->header ? fg_headers_find(&call->request, fg_str_from(tenant->header)) : NULL;
+    struct fg_str name = field ? field->value : FG_STR("");
+
+    call->weight = FG_MAX(call->route->weight, 1u);
+    call->tenant = fg_hash(name.p, name.len, call->env->seed + (uint32_t)(call->route - call->env->config->routes));
+    for (size_t i = 0; field && i < tenant->weights_len; i++)
+        if (fg_str_eq(name, fg_str_from(tenant->weights[i].name)))
+            call->weight = tenant->weights[i].weight;
+}
+
 /* The route's, unless the client may say it: "0", "1" or "2"; anything else is counted and changes nothing. */
 static void set_priority(struct fg_call *call)
 {
@@ -335,7 +360,7 @@ static void set_priority(struct fg_call *call)
         route->priority_header ? fg_headers_find(&call->request, fg_str_from(route->priority_header)) : NULL;
 
     call->priority = route->priority;
-    call->weight = FG_MAX(route->weight, 1u);
+    set_tenant(call);
     if (field && field->value.len == 1 && field->value.p[0] >= '0' && field->value.p[0] <= '2')
         call->priority = (unsigned)(field->value.p[0] - '0');
     else if (field)
@@ -360,6 +385,8 @@ static void route(struct fg_call *call)
     if (call->route->timeout_ns && call->start_ns + call->route->timeout_ns < call->deadline_ns)
         call->deadline_ns = call->start_ns + call->route->timeout_ns;
     set_priority(call);
+    if (fg_call_is_rate_limited(call))
+        return;
     call->learned = fg_learned_find(env->learned, call->cluster->name, call->path);
     call->is_long = call->cluster->config->limits.long_streams > 0 && fg_learned_usually_long(call->learned);
     fg_call_try(call);
@@ -379,7 +406,7 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
     call->request = *request;
     call->request_ended = flags & FG_H2_END_STREAM;
     call->start_ns = call->last_message_ns = env->loop->now_ns;
-    call->deadline_ns = call->hedge_ns = FG_NEVER;
+    call->deadline_ns = call->hedge_ns = call->held_until_ns = FG_NEVER;
     fg_list_init(&call->attempts);
     fg_body_init(&call->body);
     fg_timer_init(&call->timer, on_timer);
@@ -400,6 +427,8 @@ struct fg_wait fg_call_wait(const struct fg_call *call)
 {
     const struct fg_attempt *attempt = fg_call_answering(call);
 
+    if (call->held_head)
+        return (struct fg_wait){call->held_since_ns, FG_WAIT_MESSAGE_RATE};
     if (call->retry_ns)
         return (struct fg_wait){attempt->outcome.end_ns, FG_WAIT_RETRY};
     if (call->down) {

@@ -16,6 +16,7 @@
 #include "policy/breaker.h"
 #include "policy/gate.h"
 #include "policy/learned.h"
+#include "policy/rate_limit.h"
 #include "policy/retries.h"
 #include "rpc/grpc.h"
 #include "rpc/outcome.h"
@@ -39,9 +40,11 @@ struct fg_call_env {
     struct fg_cluster *clusters; /* by the configuration's index */
     struct fg_breaker_registry *breakers;
     struct fg_learned_table *learned;
+    struct fg_rate_limiter *limiter;
     struct fg_outcome_sink sink;
     struct fg_list calls;
     unsigned worker; /* its index */
+    uint32_t seed;   /* of hashes of what clients choose */
     uint64_t random; /* of backoff; never 0 */
     bool draining;
 };
@@ -114,6 +117,10 @@ struct fg_call {
     uint64_t retry_ns;             /* when the next attempt is due; 0: none is */
     uint64_t hedge_ns;             /* when the next hedge is due; FG_NEVER: none */
 
+    struct fg_message_pace pace;
+    struct held *held_head, *held_tail;    /* data that came faster than message_limit allows; see limit.c */
+    uint64_t held_until_ns, held_since_ns; /* FG_NEVER: nothing is held */
+
     struct fg_body body;
     struct fg_grpc_framing framing; /* of the request */
     uint64_t bytes_up, bytes_down;
@@ -167,6 +174,19 @@ void fg_call_attempt_ended(struct fg_attempt *attempt, const struct fg_answer *a
 void fg_call_cancel_others(struct fg_call *call, const struct fg_attempt *winner); /* hedges that are not needed */
 void fg_call_drop_permit(struct fg_call *call);                                    /* it will not be tried again */
 void fg_call_on_retry_timer(struct fg_call *call, uint64_t now_ns);
+
+/* ---- limit.c: how often ---- */
+
+bool fg_call_is_rate_limited(struct fg_call *call); /* then it has been answered */
+/* MESSAGES have begun in what came from the client. False: too many, the call has been answered. */
+bool fg_call_messages_allowed(struct fg_call *call, uint64_t messages);
+/* Keeps BUF (borrowed) until its messages may go on. False: they may now. */
+bool fg_call_hold(struct fg_call *call, struct fg_buf buf, uint64_t messages, bool end);
+void fg_call_release_held(struct fg_call *call); /* what may go on now */
+void fg_call_drop_held(struct fg_call *call);
+
+/* Data of the request, and whether it ends it, to all attempts in progress; kept for those to come. Borrows BUF. */
+void fg_call_send_on(struct fg_call *call, struct fg_buf buf, bool end);
 
 /* ---- attempt.c: one try ---- */
 

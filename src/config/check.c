@@ -1,4 +1,4 @@
-#include "config/check.h"
+#include "config/check_int.h"
 
 #include <arpa/inet.h>
 #include <stdarg.h>
@@ -8,15 +8,7 @@
 #include "config/nearest.h"
 #include "config/value.h"
 
-struct checker {
-    const struct fg_raw_config *raw;
-    const struct fg_marks *marks;
-    struct fg_config_errors *errors;
-    struct fg_arena *arena; /* ends with the check */
-};
-
-__attribute__((format(printf, 3, 4))) static void complain(struct checker *c, const struct fg_mark *mark,
-                                                           const char *format, ...)
+void fg_check_complain(struct fg_checker *c, const struct fg_mark *mark, const char *format, ...)
 {
     char message[512];
     va_list args;
@@ -26,14 +18,13 @@ __attribute__((format(printf, 3, 4))) static void complain(struct checker *c, co
     fg_errors_add(c->errors, mark->line, mark->column, mark->path, "%s", message);
 }
 
-static const struct fg_table *under(const struct fg_table *table, const char *key)
+const struct fg_table *fg_check_under(const struct fg_table *table, const char *key)
 {
     return fg_schema_find(table, key)->table;
 }
 
-/* The mark of a value that stands in the file and is sound. */
-static const struct fg_mark *good(const struct checker *c, const void *base, const struct fg_table *table,
-                                  const char *key)
+const struct fg_mark *fg_check_good(const struct fg_checker *c, const void *base, const struct fg_table *table,
+                                    const char *key)
 {
     const struct fg_mark *mark = fg_marks_find(c->marks, base, table, key);
     return mark && !mark->bad ? mark : NULL;
@@ -46,7 +37,7 @@ struct used_address {
     const struct fg_mark *mark;
 };
 
-static const char *normal_address(struct checker *c, const char *text)
+static const char *normal_address(struct fg_checker *c, const char *text)
 {
     struct fg_value_address address;
     struct in6_addr v6;
@@ -72,7 +63,7 @@ static int order(const void *a, const void *b)
                                             : (x->mark->column > y->mark->column) - (x->mark->column < y->mark->column);
 }
 
-static void check_duplicates(struct checker *c, struct used_address *used, size_t len, const char *advice)
+static void check_duplicates(struct fg_checker *c, struct used_address *used, size_t len, const char *advice)
 {
     if (len > 1)
         qsort(used, len, sizeof *used, order);
@@ -80,26 +71,26 @@ static void check_duplicates(struct checker *c, struct used_address *used, size_
         if (strcmp(used[i].text, used[first].text) != 0)
             first = i;
         else
-            complain(c, used[i].mark, "the address %s stands in %s already%s", used[i].text, used[first].mark->path,
-                     advice);
+            fg_check_complain(c, used[i].mark, "the address %s stands in %s already%s", used[i].text,
+                              used[first].mark->path, advice);
     }
 }
 
-static void check_listen_addresses(struct checker *c)
+static void check_listen_addresses(struct fg_checker *c)
 {
     const struct fg_raw_config *raw = c->raw;
-    const struct fg_table *listeners = under(fg_schema(), "listeners");
+    const struct fg_table *listeners = fg_check_under(fg_schema(), "listeners");
     struct used_address *used = fg_arena_alloc(c->arena, (raw->listeners_len + 1) * sizeof *used);
     size_t len = 0;
 
     for (size_t i = 0; i < raw->listeners_len; i++) {
-        const struct fg_mark *mark = good(c, &raw->listeners[i], listeners, "address");
+        const struct fg_mark *mark = fg_check_good(c, &raw->listeners[i], listeners, "address");
         if (mark)
             used[len++] = (struct used_address){normal_address(c, raw->listeners[i].out.address), mark};
     }
-    const struct fg_mark *admin = good(c, &raw->out.admin, under(fg_schema(), "admin"), "address");
+    const struct fg_mark *admin = fg_check_good(c, &raw->out.admin, fg_check_under(fg_schema(), "admin"), "address");
     if (!admin)
-        admin = good(c, raw, fg_schema(), "admin");
+        admin = fg_check_good(c, raw, fg_schema(), "admin");
     if (admin && raw->out.admin.address && strcmp(raw->out.admin.address, "off") != 0)
         used[len++] = (struct used_address){normal_address(c, raw->out.admin.address), admin};
     check_duplicates(c, used, len, "");
@@ -107,29 +98,30 @@ static void check_listen_addresses(struct checker *c)
 
 /* ---- listeners ---- */
 
-static void check_http2(struct checker *c, const struct fg_config_http2 *http2, const struct fg_table *table)
+static void check_http2(struct fg_checker *c, const struct fg_config_http2 *http2, const struct fg_table *table)
 {
-    const struct fg_mark *mark = good(c, http2, table, "connection_window");
+    const struct fg_mark *mark = fg_check_good(c, http2, table, "connection_window");
     if (mark && http2->connection_window > 0 && http2->connection_window < 65535) /* RFC 9113 section 6.9.2 */
-        complain(c, mark, "found %u, expected 0 or at least 65535: a connection's window begins there and only grows",
-                 http2->connection_window);
+        fg_check_complain(c, mark,
+                          "found %u, expected 0 or at least 65535: a connection's window begins there and only grows",
+                          http2->connection_window);
 }
 
-static void check_listener(struct checker *c, const struct fg_raw_listener *listener)
+static void check_listener(struct fg_checker *c, const struct fg_raw_listener *listener)
 {
-    const struct fg_table *table = under(fg_schema(), "listeners"), *tls = under(table, "tls");
-    const struct fg_mark *section = good(c, listener, table, "tls");
+    const struct fg_table *table = fg_check_under(fg_schema(), "listeners"), *tls = fg_check_under(table, "tls");
+    const struct fg_mark *section = fg_check_good(c, listener, table, "tls");
 
-    check_http2(c, &listener->out.http2, under(table, "http2"));
+    check_http2(c, &listener->out.http2, fg_check_under(table, "http2"));
     if (!section)
         return;
     if (!fg_marks_find(c->marks, listener, tls, "certificate") && !fg_marks_find(c->marks, listener, tls, "key") &&
         !fg_marks_find(c->marks, listener, tls, "certificates"))
-        complain(c, section, "has no certificate, expected certificate and key, or certificates");
-    const struct fg_mark *required = good(c, listener, tls, "require_client_certificate");
+        fg_check_complain(c, section, "has no certificate, expected certificate and key, or certificates");
+    const struct fg_mark *required = fg_check_good(c, listener, tls, "require_client_certificate");
     if (required && listener->out.tls.require_client_certificate &&
         !fg_marks_find(c->marks, listener, tls, "client_ca"))
-        complain(c, required, "found true without client_ca, which says whom to trust");
+        fg_check_complain(c, required, "found true without client_ca, which says whom to trust");
 }
 
 /* ---- routes ---- */
@@ -189,16 +181,16 @@ static bool covers(const struct pattern *a, const struct pattern *b)
     return covers_headers(x, y);
 }
 
-static bool is_bad(const struct checker *c, const void *base, const struct fg_table *table, const char *key)
+static bool is_bad(const struct fg_checker *c, const void *base, const struct fg_table *table, const char *key)
 {
     const struct fg_mark *mark = fg_marks_find(c->marks, base, table, key);
     return mark && mark->bad;
 }
 
-static struct pattern pattern_of(struct checker *c, const struct fg_raw_route *route)
+static struct pattern pattern_of(struct fg_checker *c, const struct fg_raw_route *route)
 {
     static const char *const keys[] = {"method", "path", "path_prefix", "authority", "headers"};
-    const struct fg_table *routes = under(fg_schema(), "routes"), *match = under(routes, "match");
+    const struct fg_table *routes = fg_check_under(fg_schema(), "routes"), *match = fg_check_under(routes, "match");
     struct pattern p = {.route = route, .sound = !is_bad(c, route, routes, "match")};
 
     p.match = fg_check_path_of(route, c->arena, &p.path);
@@ -211,7 +203,7 @@ static struct pattern pattern_of(struct checker *c, const struct fg_raw_route *r
 }
 
 /* A route behind one that matches all its calls is a mistake: the first match wins. */
-static void check_reachable(struct checker *c)
+static void check_reachable(struct fg_checker *c)
 {
     const struct fg_raw_config *raw = c->raw;
     struct pattern *patterns = fg_arena_alloc(c->arena, (raw->routes_len + 1) * sizeof *patterns);
@@ -222,9 +214,10 @@ static void check_reachable(struct checker *c)
             if (!patterns[j].sound || !covers(&patterns[j], &patterns[i]))
                 continue;
             const struct fg_mark *first = fg_marks_find(c->marks, &raw->routes[j], NULL, NULL);
-            complain(c, fg_marks_find(c->marks, &raw->routes[i], NULL, NULL),
-                     "can never match: routes[%zu] (line %d) matches every call that it does; put it before that one",
-                     j, first->line);
+            fg_check_complain(
+                c, fg_marks_find(c->marks, &raw->routes[i], NULL, NULL),
+                "can never match: routes[%zu] (line %d) matches every call that it does; put it before that one", j,
+                first->line);
             break;
         }
     }
@@ -238,10 +231,10 @@ static bool has_cluster(const struct fg_raw_config *raw, const char *name)
     return false;
 }
 
-static void check_route_cluster(struct checker *c, const struct fg_raw_route *route)
+static void check_route_cluster(struct fg_checker *c, const struct fg_raw_route *route)
 {
     const struct fg_raw_config *raw = c->raw;
-    const struct fg_mark *mark = good(c, route, under(fg_schema(), "routes"), "cluster");
+    const struct fg_mark *mark = fg_check_good(c, route, fg_check_under(fg_schema(), "routes"), "cluster");
     struct fg_nearest nearest;
 
     if (!mark || raw->clusters_len == 0 || has_cluster(raw, route->cluster))
@@ -251,49 +244,53 @@ static void check_route_cluster(struct checker *c, const struct fg_raw_route *ro
         if (raw->clusters[i].name)
             fg_nearest_offer(&nearest, raw->clusters[i].name);
     if (nearest.best)
-        complain(c, mark, "there is no cluster \"%s\"; did you mean \"%s\"?", route->cluster, nearest.best);
+        fg_check_complain(c, mark, "there is no cluster \"%s\"; did you mean \"%s\"?", route->cluster, nearest.best);
     else
-        complain(c, mark, "there is no cluster \"%s\" under clusters", route->cluster);
+        fg_check_complain(c, mark, "there is no cluster \"%s\" under clusters", route->cluster);
 }
 
-static void check_routes(struct checker *c)
+static void check_routes(struct fg_checker *c)
 {
     const struct fg_raw_config *raw = c->raw;
     size_t clusters = 0;
     for (size_t i = 0; i < raw->clusters_len; i++)
-        clusters += good(c, &raw->clusters[i], NULL, NULL) != NULL;
+        clusters += fg_check_good(c, &raw->clusters[i], NULL, NULL) != NULL;
     if (clusters > 1 && !fg_marks_find(c->marks, raw, fg_schema(), "routes"))
         fg_errors_add(c->errors, 1, 1, "routes", "is missing: with %zu clusters, say which calls go to which",
                       clusters);
-    for (size_t i = 0; i < raw->routes_len; i++)
+    for (size_t i = 0; i < raw->routes_len; i++) {
         check_route_cluster(c, &raw->routes[i]);
+        fg_check_route_policies(c, &raw->routes[i]);
+    }
     check_reachable(c);
 }
 
 /* ---- clusters ---- */
 
-static void check_cluster(struct checker *c, const struct fg_config_cluster *cluster)
+static void check_cluster(struct fg_checker *c, const struct fg_config_cluster *cluster)
 {
-    const struct fg_table *table = under(fg_schema(), "clusters"), *endpoints = under(table, "endpoints");
+    const struct fg_table *table = fg_check_under(fg_schema(), "clusters"),
+                          *endpoints = fg_check_under(table, "endpoints");
     struct used_address *used = fg_arena_alloc(c->arena, (cluster->endpoints_len + 1) * sizeof *used);
     size_t len = 0;
 
     for (size_t i = 0; i < cluster->endpoints_len; i++) {
-        const struct fg_mark *mark = good(c, &cluster->endpoints[i], endpoints, "address");
+        const struct fg_mark *mark = fg_check_good(c, &cluster->endpoints[i], endpoints, "address");
         if (mark)
             used[len++] = (struct used_address){normal_address(c, cluster->endpoints[i].address), mark};
     }
     check_duplicates(c, used, len, "; give it a weight instead");
-    check_http2(c, &cluster->http2, under(table, "http2"));
+    check_http2(c, &cluster->http2, fg_check_under(table, "http2"));
+    fg_check_cluster_policies(c, cluster);
 }
 
 /* ---- admin ---- */
 
-static void check_admin(struct checker *c)
+static void check_admin(struct fg_checker *c)
 {
     const struct fg_config_admin *admin = &c->raw->out.admin;
-    const struct fg_table *table = under(fg_schema(), "admin");
-    const struct fg_mark *mark = good(c, admin, table, "address");
+    const struct fg_table *table = fg_check_under(fg_schema(), "admin");
+    const struct fg_mark *mark = fg_check_good(c, admin, table, "address");
     struct fg_value_address address;
 
     if (!mark || fg_marks_find(c->marks, admin, table, "token") ||
@@ -301,10 +298,11 @@ static void check_admin(struct checker *c)
         fg_value_address(fg_str_from(admin->address), &address) != NULL)
         return;
     if (!fg_value_is_loopback(address.host))
-        complain(c, mark,
-                 "found \"%s\" without a token: others can reach it, so expected a loopback address, a unix socket, or "
-                 "a token",
-                 admin->address);
+        fg_check_complain(
+            c, mark,
+            "found \"%s\" without a token: others can reach it, so expected a loopback address, a unix socket, or "
+            "a token",
+            admin->address);
 }
 
 void fg_check(const struct fg_raw_config *raw, const struct fg_marks *marks, struct fg_config_errors *errors)
@@ -313,7 +311,7 @@ void fg_check(const struct fg_raw_config *raw, const struct fg_marks *marks, str
     struct fg_arena arena;
     fg_mem_init(&mem);
     fg_arena_init(&arena, &mem);
-    struct checker c = {.raw = raw, .marks = marks, .errors = errors, .arena = &arena};
+    struct fg_checker c = {.raw = raw, .marks = marks, .errors = errors, .arena = &arena};
 
     check_listen_addresses(&c);
     for (size_t i = 0; i < raw->listeners_len; i++)

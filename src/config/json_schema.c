@@ -58,6 +58,10 @@ static json_t *describe_scalar(const struct fg_key *key)
         return any_of(ratio_schema(key), text_schema("^[0-9]+(\\.[0-9]+)?%?$"));
     case FG_KEY_RATE:
         return text_schema("^[0-9]+/s$");
+    case FG_KEY_INTERVAL:
+        return text_schema("^[0-9]+/[smh]$");
+    case FG_KEY_LIMIT_KEY:
+        return text_schema("^header:.+$");
     default:
         return describe_text(key);
     }
@@ -92,14 +96,31 @@ static json_t *describe_kind(const struct fg_key *key)
                          "maxProperties", (json_int_t)key->max, "additionalProperties", describe_item(key->table));
     case FG_KEY_ENUM:
         return describe_words(key);
+    case FG_KEY_CODES:
+        return any_of(describe_words(key), json_pack("{s:s, s:o}", "type", "array", "items", describe_words(key)));
     default:
         return key->words ? any_of(describe_words(key), describe_scalar(key)) : describe_scalar(key);
     }
 }
 
 /* As an editor would insert it. */
+static json_t *default_codes(const char *text)
+{
+    json_t *list = json_array();
+
+    while (*text) {
+        size_t len = strcspn(text, " ");
+        json_array_append_new(list, json_stringn(text, len));
+        text += len + (text[len] == ' ');
+    }
+    return list;
+}
+
 static json_t *default_of(const struct fg_key *key)
 {
+    if (key->type == FG_KEY_CODES)
+        return default_codes(key->default_text);
+
     struct fg_str text = fg_str_from(key->default_text);
     uint64_t n;
     if (key->type == FG_KEY_BOOL && fg_value_bool(text, &n) == 0)

@@ -129,7 +129,7 @@ static const char *text_of(struct fg_reader *r, const struct fg_key *key, struct
             return word->text;
     if (key->type == FG_KEY_FILE)
         return in_folder(r, text);
-    if (key->type == FG_KEY_HOST || key->type == FG_KEY_HEADER)
+    if (key->type == FG_KEY_HOST || key->type == FG_KEY_HEADER || key->type == FG_KEY_LIMIT_KEY)
         return lower(r->arena, text);
     if (key->type == FG_KEY_ADMIN && fg_str_starts_with(text, unix_prefix)) {
         struct fg_str path = {text.p + unix_prefix.len, text.len - unix_prefix.len};
@@ -140,7 +140,7 @@ static const char *text_of(struct fg_reader *r, const struct fg_key *key, struct
 
 static bool is_number(enum fg_key_type type)
 {
-    return type >= FG_KEY_BOOL && type <= FG_KEY_ENUM;
+    return type >= FG_KEY_BOOL && type <= FG_KEY_CODES;
 }
 
 static int store(struct fg_reader *r, const struct fg_key *key, struct fg_str text, char *base,
@@ -376,6 +376,36 @@ static void read_map(struct fg_reader *r, const struct fg_key *key, const struct
     }
 }
 
+/* A list of names, or one name. */
+static void read_codes(struct fg_reader *r, const struct fg_key *key, const struct fg_node *node, char *base)
+{
+    char why[FG_VALUE_WHY_BYTES];
+    uint64_t set = 0, bit;
+    bool bad = false;
+    size_t i = 0;
+
+    if (node->kind != FG_NODE_LIST) {
+        read_scalar(r, key, node, base);
+        return;
+    }
+    for (const struct fg_child *child = node->first; child; child = child->next) {
+        size_t before = enter(r, "[%zu]", i++);
+        bool is_word = child->value->kind == FG_NODE_SCALAR && !child->value->is_null && !has_zero(child->value->text);
+        if (!is_word || fg_value_parse(key, child->value->text, &bit, why) != 0) {
+            if (!is_word)
+                snprintf(why, sizeof why, "expected the name of a status code, such as UNAVAILABLE");
+            complain(r, child->value, why);
+            bad = true;
+        } else {
+            set |= bit;
+        }
+        leave(r, before);
+    }
+    if (!bad)
+        store_number(key, set, base);
+    mark(r, base, key, node, bad);
+}
+
 static void read_value(struct fg_reader *r, const struct fg_key *key, const struct fg_node *node, char *base)
 {
     switch (key->type) {
@@ -388,6 +418,9 @@ static void read_value(struct fg_reader *r, const struct fg_key *key, const stru
         break;
     case FG_KEY_MAP:
         read_map(r, key, node, base);
+        break;
+    case FG_KEY_CODES:
+        read_codes(r, key, node, base);
         break;
     default:
         read_scalar(r, key, node, base);

@@ -4,7 +4,7 @@
 #include "config/errors.h"
 #include "config/value.h"
 
-#define MAX_TABLES 32
+#define MAX_TABLES 64
 
 struct page {
     FILE *to;
@@ -28,7 +28,7 @@ static const char intro[] =
     "| duration | `10us`, `250ms`, `2s`, `1m`, `1h`, or `0` |\n"
     "| size | `64KiB`, `1MiB`, `1GiB`, or a plain number of bytes |\n"
     "| ratio | `20%` or `0.2` |\n"
-    "| rate | `10/s` |\n"
+    "| rate | `10/s`; a limit on calls or messages also `600/m` or `1000/h` |\n"
     "| address | `10.0.0.1:8080`, `orders.internal:50051` or `[::1]:8080`; the port is never 0 |\n"
     "| file name | absolute, or relative to the folder of the configuration file |\n"
     "\n"

@@ -17,7 +17,9 @@ enum fg_key_type {
     FG_KEY_DURATION,
     FG_KEY_RATIO,
     FG_KEY_RATE,
+    FG_KEY_INTERVAL, /* a rate, 10/s, 600/m or 1000/h, stored as the ns between two events, rounded up */
     FG_KEY_ENUM,
+    FG_KEY_CODES, /* gRPC codes: a list of names, or one; stored as a set of bits */
     FG_KEY_TEXT,
     FG_KEY_FILE,     /* relative to the folder of the configuration file */
     FG_KEY_LISTEN,   /* host:port to listen on */
@@ -28,7 +30,8 @@ enum fg_key_type {
     FG_KEY_HOST,     /* an :authority or a server name; stored in lower case */
     FG_KEY_TOKEN,    /* visible ASCII; never shown in a message */
     FG_KEY_CLUSTER,  /* the name of a cluster, also where it is defined */
-    FG_KEY_HEADER    /* a header name; stored in lower case */
+    FG_KEY_HEADER,   /* a header name; stored in lower case */
+    FG_KEY_LIMIT_KEY /* none, peer, method, tenant or header:NAME */
 };
 
 /* A word and what it is stored as. */
@@ -83,6 +86,7 @@ struct fg_raw_route {
     struct fg_config_route out;
     const char *method, *path, *path_prefix; /* at most one is not NULL */
     const char *cluster;
+    const char *limit_key; /* of rate_limit */
 };
 
 struct fg_raw_config {

@@ -90,6 +90,24 @@ int fg_value_rate(struct fg_str text, uint64_t *out_per_s)
     return with_unit(text, per_second, 1, out_per_s);
 }
 
+int fg_value_interval(struct fg_str text, uint64_t *out_ns)
+{
+    static const struct unit periods[] = {{"/s", FG_S}, {"/m", 60 * FG_S}, {"/h", 3600 * FG_S}};
+    uint64_t n;
+
+    if (take_digits(&text, &n) == 0)
+        return -1;
+    for (size_t i = 0; i < FG_ARRAY_LEN(periods); i++) {
+        if (!fg_str_eq(text, fg_str_from(periods[i].name)))
+            continue;
+        if (n == 0 || n > periods[i].factor)
+            return -1;
+        *out_ns = (periods[i].factor + n - 1) / n;
+        return 0;
+    }
+    return -1;
+}
+
 int fg_value_bool(struct fg_str text, uint64_t *out)
 {
     bool yes = fg_str_eq(text, FG_STR("true"));
@@ -339,6 +357,15 @@ static const char *check_header(struct fg_str text)
     return text.len == 0 || text.len > 128 ? "expected a header name of 1 to 128 letters" : NULL;
 }
 
+static const char *check_limit_key(struct fg_str text)
+{
+    struct fg_str prefix = FG_STR("header:");
+
+    if (!fg_str_starts_with(text, prefix))
+        return "expected none, peer, method, tenant or header:NAME";
+    return check_header((struct fg_str){text.p + prefix.len, text.len - prefix.len});
+}
+
 static const char *check_text(struct fg_str text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -369,7 +396,9 @@ static const struct kind kinds[] = {
     [FG_KEY_DURATION] = {"a duration", "250ms, 2s or 5m", fg_value_duration, NULL},
     [FG_KEY_RATIO] = {"a ratio", "20% or 0.2", fg_value_ratio, NULL},
     [FG_KEY_RATE] = {"a rate", "10/s", fg_value_rate, NULL},
+    [FG_KEY_INTERVAL] = {"a rate", "10/s, 600/m or 1000/h", fg_value_interval, NULL},
     [FG_KEY_ENUM] = {NULL, NULL, NULL, NULL},
+    [FG_KEY_CODES] = {NULL, NULL, NULL, NULL},
     [FG_KEY_TEXT] = {"text", NULL, NULL, check_text},
     [FG_KEY_FILE] = {"a file name", NULL, NULL, check_file},
     [FG_KEY_LISTEN] = {"host:port or [v6]:port", NULL, NULL, check_listen},
@@ -381,6 +410,7 @@ static const struct kind kinds[] = {
     [FG_KEY_TOKEN] = {"visible ASCII without spaces", NULL, NULL, check_token},
     [FG_KEY_CLUSTER] = {"the name of a cluster", NULL, NULL, check_cluster},
     [FG_KEY_HEADER] = {"a header name", NULL, NULL, check_header},
+    [FG_KEY_LIMIT_KEY] = {"header:NAME", NULL, NULL, check_limit_key},
 };
 
 struct writer {
@@ -442,6 +472,10 @@ void fg_value_expected(const struct fg_key *key, char out[FG_VALUE_WHY_BYTES])
     }
     if (kind->examples)
         add(&w, ", such as %s", kind->examples);
+    if (key->type == FG_KEY_CODES) {
+        w.len = 0;
+        add(&w, "status codes, such as UNAVAILABLE or [UNAVAILABLE, ABORTED]");
+    }
 }
 
 /* ---- checking ---- */
@@ -512,12 +546,31 @@ static int refuse(const struct fg_key *key, struct fg_str text, char why[FG_VALU
     return -1;
 }
 
+/* One name, or several with spaces between them. */
+static int parse_codes(const struct fg_key *key, struct fg_str text, uint64_t *out, char why[FG_VALUE_WHY_BYTES])
+{
+    struct fg_str rest = text;
+
+    do {
+        const char *space = rest.len > 0 ? memchr(rest.p, ' ', rest.len) : NULL;
+        struct fg_str name = {rest.p, space ? (size_t)(space - rest.p) : rest.len};
+        const struct fg_key_word *word = find_word(key, name);
+        if (!word)
+            return refuse(key, name, why);
+        *out |= word->number;
+        rest = space ? (struct fg_str){space + 1, rest.len - name.len - 1} : FG_STR("");
+    } while (rest.len > 0);
+    return 0;
+}
+
 int fg_value_parse(const struct fg_key *key, struct fg_str text, uint64_t *out, char why[FG_VALUE_WHY_BYTES])
 {
     const struct kind *kind = &kinds[key->type];
     const struct fg_key_word *word = find_word(key, text);
 
     *out = 0;
+    if (key->type == FG_KEY_CODES)
+        return parse_codes(key, text, out, why);
     if (word) {
         *out = word->number;
         return 0;

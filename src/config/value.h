@@ -12,7 +12,9 @@ int fg_value_integer(struct fg_str text, uint64_t *out) __attribute__((warn_unus
 int fg_value_duration(struct fg_str text, uint64_t *out_ns) __attribute__((warn_unused_result)); /* 250ms, 2s, 0 */
 int fg_value_size(struct fg_str text, uint64_t *out_bytes) __attribute__((warn_unused_result));  /* 64KiB, 100 */
 int fg_value_rate(struct fg_str text, uint64_t *out_per_s) __attribute__((warn_unused_result));  /* 10/s */
-int fg_value_bool(struct fg_str text, uint64_t *out) __attribute__((warn_unused_result));        /* true, false */
+int fg_value_interval(struct fg_str text, uint64_t *out_ns)
+    __attribute__((warn_unused_result)); /* 10/s, 600/m, 1000/h: ns between two events, rounded up */
+int fg_value_bool(struct fg_str text, uint64_t *out) __attribute__((warn_unused_result)); /* true, false */
 
 /* "20%" and "0.2" are the same. Not limited to 1; at most six decimals count. In 1 / FG_RATIO_UNIT. */
 int fg_value_ratio(struct fg_str text, uint64_t *out_millionths) __attribute__((warn_unused_result));

@@ -89,6 +89,10 @@ static void send_reply(struct fg_call *call, const struct fg_reply *reply)
     fg_headers_add_token(&headers, arena, FG_TOKEN_GRPC_STATUS, fg_status_number(reply->code));
     fg_headers_add_token(&headers, arena, FG_TOKEN_GRPC_MESSAGE, fg_grpc_message_encode(arena, reply->message));
     fg_headers_add_token(&headers, arena, FG_TOKEN_GRPC_STATUS_DETAILS_BIN, details(call, reply));
+    if (reply->code == FG_STATUS_RESOURCE_EXHAUSTED && reply->retry_after_ns > 0) /* gRFC A6: not before */
+        fg_headers_add_token(
+            &headers, arena, FG_TOKEN_GRPC_RETRY_PUSHBACK_MS,
+            fg_arena_printf(arena, "%llu", (unsigned long long)((reply->retry_after_ns + FG_MS - 1) / FG_MS)));
     fg_headers_add_token(&headers, arena, FG_TOKEN_X_FUSEGATE_ORIGIN, fg_str_from(fg_source_name(reply->source)));
     if (call->headers_sent)
         fg_stream_send_trailers(call->down, &headers);

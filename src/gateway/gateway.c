@@ -6,9 +6,10 @@
 
 #include "base/log.h"
 
-#define MAX_BREAKERS  16384
-#define MAX_LEARNED   4096
-#define ASK_TIMEOUT_S 2
+#define MAX_BREAKERS     16384
+#define MAX_LIMITER_KEYS 65536
+#define MAX_LEARNED      4096
+#define ASK_TIMEOUT_S    2
 
 /* ---- TLS ---- */
 
@@ -114,6 +115,7 @@ int fg_gateway_init(struct fg_gateway *gateway, struct fg_config *config, char *
     *gateway = (struct fg_gateway){.config = config};
     gateway->breakers = fg_breaker_registry_new(MAX_BREAKERS);
     gateway->learned = fg_learned_table_new(MAX_LEARNED);
+    gateway->limiter = fg_rate_limiter_new(MAX_LIMITER_KEYS);
     gateway->connections = fg_alloc_zero(config->listeners_len * sizeof *gateway->connections);
     gateway->workers = fg_alloc_zero(config->workers * sizeof *gateway->workers);
     init_gates(gateway);
@@ -220,6 +222,7 @@ void fg_gateway_cleanup(struct fg_gateway *gateway)
     free(gateway->workers);
     fg_breaker_registry_free(gateway->breakers);
     fg_learned_table_free(gateway->learned);
+    fg_rate_limiter_free(gateway->limiter);
     fg_config_unref(gateway->config);
 }
 

@@ -18,6 +18,7 @@ struct fg_gateway {
     struct fg_config *config;
     struct fg_breaker_registry *breakers;
     struct fg_learned_table *learned;
+    struct fg_rate_limiter *limiter;
     struct fg_gateway_gate *gates;    /* by cluster */
     struct fg_access_log *access_log; /* NULL: off */
     struct fg_worker *workers;

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "dialect/dialect.h"
@@ -240,7 +241,9 @@ int fg_worker_init(struct fg_worker *worker, struct fg_gateway *gateway, unsigne
         .config = gateway->config,
         .breakers = gateway->breakers,
         .learned = gateway->learned,
+        .limiter = gateway->limiter,
         .worker = index,
+        .seed = (uint32_t)(fg_clock_wall_ns() >> 10) ^ (uint32_t)getpid(),
         .random = 0x9E3779B97F4A7C15ull * (index + 1) ^ fg_clock_now_ns(),
         .sink = {on_attempt, on_call, worker},
     };

@@ -265,3 +265,16 @@ int fg_socket_connect_result(int fd)
         return -errno;
     return -error_number;
 }
+
+struct fg_str fg_address_host_bytes(const struct fg_address *address)
+{
+    const void *storage = &address->storage;
+    const struct sockaddr_in *v4 = storage;
+    const struct sockaddr_in6 *v6 = storage;
+
+    if (address->storage.ss_family == AF_INET)
+        return (struct fg_str){(const char *)&v4->sin_addr, sizeof v4->sin_addr};
+    if (address->storage.ss_family == AF_INET6)
+        return (struct fg_str){(const char *)&v6->sin6_addr, sizeof v6->sin6_addr};
+    return FG_STR("");
+}

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/bytes.h"
+
 struct fg_address {
     struct sockaddr_storage storage; /* AF_INET, AF_INET6 or AF_UNIX */
     socklen_t len;                   /* 0: none */
@@ -20,6 +22,10 @@ int fg_address_resolve(struct fg_address *out, const char *host, uint16_t port, 
 
 /* "10.0.0.1:50051", "[::1]:80", "unix:/run/fusegate.sock" */
 void fg_address_format(const struct fg_address *address, char *out, size_t out_len);
+
+/* The bytes of the host, without the port: the same for all connections of one client. Borrowed; "" for a unix socket.
+ */
+struct fg_str fg_address_host_bytes(const struct fg_address *address);
 
 /* A listening socket with SO_REUSEPORT and SO_REUSEADDR, so that each worker has its own. The fd, or -1 with a sentence
  * in ERROR that names the address. Other processes of the same user can listen there as well, unnoticed: ask
