@@ -12,6 +12,12 @@ static const struct command {
     {"run", fg_cli_run, "run -c FILE | run --listen ADDRESS --to ENDPOINT[,ENDPOINT...]   serve until SIGTERM"},
     {"check", fg_cli_check, "check FILE                  say everything that is wrong with a configuration"},
     {"config", fg_cli_config, "config reference|schema     describe every configuration key"},
+    {"replay", fg_cli_replay, "replay -c FILE LOG...       what breakers would have done with recorded calls"},
+    {"explain", fg_cli_explain, "explain METHOD [ENDPOINT]   why calls of a method are refused, or are not"},
+    {"breakers", fg_cli_breakers, "breakers                    all circuits of a running gateway"},
+    {"events", fg_cli_events, "events [--follow]           when which breaker changed, and why"},
+    {"streams", fg_cli_streams, "streams                     calls in progress, and what each waits for"},
+    {"clusters", fg_cli_clusters, "clusters                    endpoints, their load and their breakers"},
 };
 
 static void usage(FILE *to)

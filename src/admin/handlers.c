@@ -2,11 +2,15 @@
 
 #include <stdlib.h>
 
+#include "admin/query.h"
 #include "config/value.h"
 #include "gateway/inspect.h"
 #include "observe/prometheus.h"
 
-#define STREAMS_DEFAULT 1000
+#define STREAMS_DEFAULT  1000
+#define BREAKERS_DEFAULT 1000
+#define LIMIT_MAX        1000000
+#define NAME_BYTES       512 /* of a cluster, an endpoint or a method in a request */
 
 /* ---- /metrics ---- */
 
@@ -53,24 +57,24 @@ static void metrics(void *context, const struct fg_admin_request *request, struc
     free(faults);
 }
 
-/* ---- the others ---- */
+/* ---- /streams, /clusters ---- */
 
-static unsigned limit_of(struct fg_str query)
+static void say(struct fg_admin_response *response, FILE *body, unsigned status, const char *text)
 {
-    unsigned limit = 0;
-
-    if (!fg_str_starts_with(query, FG_STR("limit=")) || query.len > 6 + 7)
-        return STREAMS_DEFAULT;
-    for (size_t i = 6; i < query.len && query.p[i] >= '0' && query.p[i] <= '9'; i++)
-        limit = limit * 10 + (unsigned)(query.p[i] - '0');
-    return limit;
+    response->status = status;
+    response->content_type = "text/plain; charset=utf-8";
+    fprintf(body, "%s\n", text);
 }
 
 static void streams(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
                     FILE *body)
 {
-    (void)response;
-    fg_inspect_streams(context, limit_of(request->query), body);
+    uint64_t limit;
+
+    if (fg_query_number(request->query, "limit", STREAMS_DEFAULT, LIMIT_MAX, &limit))
+        fg_inspect_streams(context, (unsigned)limit, body);
+    else
+        say(response, body, 400, "limit is a number");
 }
 
 static void clusters(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
@@ -81,12 +85,107 @@ static void clusters(void *context, const struct fg_admin_request *request, stru
     fg_inspect_clusters(context, body);
 }
 
-static void say(struct fg_admin_response *response, FILE *body, unsigned status, const char *text)
+/* ---- /breakers ---- */
+
+struct name {
+    char bytes[NAME_BYTES];
+    struct fg_str text;
+};
+
+/* A part of the request, decoded; what it is *PLACE points to. False: it cannot be decoded. */
+static bool take_name(struct fg_str encoded, struct name *name, const struct fg_str **place)
 {
-    response->status = status;
-    response->content_type = "text/plain; charset=utf-8";
-    fprintf(body, "%s\n", text);
+    size_t len;
+
+    if (!fg_query_decode(encoded, name->bytes, sizeof name->bytes, &len))
+        return false;
+    name->text = (struct fg_str){name->bytes, len};
+    *place = &name->text;
+    return true;
 }
+
+/* Of the query; what is absent stays. */
+static bool take_parameter(struct fg_str query, const char *key, struct name *name, const struct fg_str **place)
+{
+    struct fg_str value;
+    return !fg_query_find(query, key, &value) || take_name(value, name, place);
+}
+
+static bool take_state(struct fg_str query, int *state)
+{
+    struct fg_str value;
+
+    if (!fg_query_find(query, "state", &value))
+        return true;
+    for (int i = FG_BREAKER_CLOSED; i <= FG_BREAKER_HALF_OPEN; i++)
+        if (fg_str_eq(value, fg_str_from(fg_breaker_state_name((enum fg_breaker_state)i))))
+            *state = i;
+    return *state >= 0;
+}
+
+static void breakers(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
+                     FILE *body)
+{
+    struct fg_inspect_filter filter = {.state = -1};
+    struct name cluster, endpoint, method;
+    struct fg_str query = request->query;
+    uint64_t limit;
+
+    if (take_parameter(query, "cluster", &cluster, &filter.cluster) &&
+        take_parameter(query, "endpoint", &endpoint, &filter.endpoint) &&
+        take_parameter(query, "method", &method, &filter.method) && take_state(query, &filter.state) &&
+        fg_query_number(query, "limit", BREAKERS_DEFAULT, LIMIT_MAX, &limit))
+        fg_inspect_breakers(context, &filter, (unsigned)limit, body);
+    else
+        say(response, body, 400,
+            "?cluster=C&endpoint=E&method=M&state=closed|open|half_open&limit=N, percent-encoded; each may be absent");
+}
+
+/* /breakers/CLUSTER/ENDPOINT?method=METHOD */
+static void one_breaker(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
+                        FILE *body)
+{
+    struct fg_inspect_filter filter = {.state = -1};
+    struct name cluster, endpoint, method = {.text = FG_STR("")};
+    const char *slash = memchr(request->rest.p, '/', request->rest.len);
+    size_t len = slash ? (size_t)(slash - request->rest.p) : request->rest.len;
+    struct fg_str rest = slash ? (struct fg_str){slash + 1, request->rest.len - len - 1} : FG_STR("");
+
+    filter.method = &method.text;
+    if (!slash || !take_name((struct fg_str){request->rest.p, len}, &cluster, &filter.cluster) ||
+        !take_name(rest, &endpoint, &filter.endpoint) ||
+        !take_parameter(request->query, "method", &method, &filter.method))
+        say(response, body, 400,
+            "/breakers/CLUSTER/ENDPOINT?method=METHOD, percent-encoded; without METHOD: the endpoint as a whole");
+    else if (!fg_inspect_breaker(context, &filter, body))
+        say(response, body, 404, "there is no such circuit: no call has come that would use it; see /breakers");
+}
+
+/* ---- /events ---- */
+
+static void follow_events(void *context, uint64_t *cursor, FILE *out)
+{
+    fg_inspect_event_lines(context, cursor, out);
+}
+
+static void events(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
+                   FILE *body)
+{
+    uint64_t follow;
+
+    if (!fg_query_number(request->query, "since", 0, UINT64_MAX, &response->cursor) ||
+        !fg_query_number(request->query, "follow", 0, 1, &follow)) {
+        say(response, body, 400, "?since=SEQ&follow=1; each may be absent");
+    } else if (follow) {
+        response->content_type = "application/x-ndjson";
+        response->follow = follow_events;
+        fg_inspect_event_lines(context, &response->cursor, body);
+    } else {
+        fg_inspect_events(context, response->cursor, body);
+    }
+}
+
+/* ---- health ---- */
 
 static void healthz(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
                     FILE *body)
@@ -114,6 +213,9 @@ static const struct fg_admin_route routes[] = {
     {"/metrics", "counters, gauges and histograms for Prometheus", metrics},
     {"/streams", "calls in progress, what each waits for and since when; ?limit=N", streams},
     {"/clusters", "endpoints, their load and their breakers", clusters},
+    {"/breakers", "all circuits; ?cluster=C&endpoint=E&method=M&state=open&limit=N", breakers},
+    {"/breakers/", "CLUSTER/ENDPOINT?method=METHOD: everything about one", one_breaker},
+    {"/events", "changes of state of breakers; ?since=SEQ; ?follow=1: lines as they come", events},
     {"/healthz", "200: the process is alive", healthz},
     {"/readyz", "200: it serves; 503: it starts or drains", readyz},
     {NULL, NULL, NULL},

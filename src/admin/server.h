@@ -11,16 +11,22 @@
 
 struct fg_admin_request {
     struct fg_str path;  /* without query */
+    struct fg_str rest;  /* of the path, behind that of a route that ends with "/" */
     struct fg_str query; /* behind "?", or empty */
 };
+
+/* Writes what has come since *CURSOR and moves it on. The answer has no end. */
+typedef void fg_admin_follow(void *context, uint64_t *cursor, FILE *out);
 
 struct fg_admin_response {
     unsigned status; /* 200 unless set */
     const char *content_type;
+    fg_admin_follow *follow; /* set by the handler: the body goes on with what this writes, until the peer goes */
+    uint64_t cursor;         /* that `follow` begins with */
 };
 
 struct fg_admin_route {
-    const char *path;
+    const char *path;  /* "/metrics"; "/breakers/" takes all paths that begin with it */
     const char *about; /* shown on "/" */
     void (*handle)(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
                    FILE *body);

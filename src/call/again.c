@@ -50,7 +50,6 @@ void fg_call_cancel_others(struct fg_call *call, const struct fg_attempt *winner
         if (attempt != winner)
             fg_attempt_cancel(attempt, FG_STATUS_CANCELLED, FG_SOURCE_HEDGE);
     }
-    call->hedge_ns = FG_NEVER;
 }
 
 void fg_call_commit(struct fg_call *call, struct fg_attempt *attempt)
@@ -88,37 +87,11 @@ static void pass_on(struct fg_call *call, const struct fg_answer *answer)
     fg_call_finish(call);
 }
 
-/* ---- again ---- */
-
-static void plan_hedge(struct fg_call *call);
-
-void fg_call_try(struct fg_call *call)
-{
-    call->start_again = true;
-    if (call->starting)
-        return; /* an attempt that fails as it begins asks for the next one: the loop below makes it */
-    call->starting = true;
-    while (call->start_again && !call->answered) {
-        call->start_again = false;
-        call->retry_ns = 0;
-        fg_attempt_start(call);
-        if (!call->answered && !call->start_again)
-            plan_hedge(call);
-    }
-    call->starting = false;
-    fg_call_arm(call);
-}
-
-/* ---- what an attempt came to ---- */
+/* ---- what the policy knows ---- */
 
 static const struct fg_config_retry *config_of(const struct fg_call *call)
 {
     return &call->route->retry;
-}
-
-static bool is_hedged(const struct fg_call *call)
-{
-    return config_of(call)->hedge_delay_ns > 0;
 }
 
 static uint64_t next_random(struct fg_call_env *env)
@@ -132,26 +105,14 @@ static uint64_t next_random(struct fg_call_env *env)
     return x * 0x2545F4914F6CDD1Dull;
 }
 
-static unsigned in_progress(const struct fg_call *call)
+/* The permit is the next attempt's. */
+static bool take_permit(void *context)
 {
-    unsigned n = 0;
-
-    FG_LIST_EACH (node, &call->attempts)
-        n++;
-    return n;
-}
-
-/* A further attempt beside or after those that were made: does the cluster's load allow it? The permit is the next
- * attempt's. */
-static bool take_permit(struct fg_call *call)
-{
+    struct fg_call *call = context;
     const struct fg_config_cluster *cluster = call->cluster->config;
 
-    if (call->has_permit)
-        return true;
-    call->has_permit = fg_gate_retry_enter(call->cluster->gate, &cluster->limits, &cluster->retry_budget);
     if (!call->has_permit)
-        FG_COUNT(call->env->stats, retries_suppressed);
+        call->has_permit = fg_gate_retry_enter(call->cluster->gate, &cluster->limits, &cluster->retry_budget);
     return call->has_permit;
 }
 
@@ -162,107 +123,123 @@ void fg_call_drop_permit(struct fg_call *call)
     call->has_permit = false;
 }
 
-static struct fg_retry_decision decide(struct fg_attempt *attempt, const struct fg_answer *answer)
+static struct fg_retry_view view_of(const struct fg_call *call)
 {
-    struct fg_call *call = attempt->call;
-    const struct fg_config_cluster *cluster = call->cluster->config;
-    const struct fg_header *field = fg_headers_get(&answer->trailers, FG_TOKEN_GRPC_RETRY_PUSHBACK_MS);
-    struct fg_retry_question question = {
+    return (struct fg_retry_view){
         .config = config_of(call),
-        .outcome = &attempt->outcome,
-        .pushback = field ? &field->value : NULL,
-        .replayable = call->body.complete && !call->env->draining,
-        .elsewhere = fg_call_is_untried_left(call),
-        .allowed = fg_retry_throttle_allows(call->cluster->throttle, &cluster->retry_throttle),
+        .committed = call->committed != NULL,
+        .overflowed = !call->body.complete,
+        .draining = call->env->draining,
+        .untried = fg_call_is_untried_left(call),
         .deadline_ns = call->deadline_ns,
         .now_ns = call->env->loop->now_ns,
         .random = next_random(call->env),
+        .tokens = call->cluster->tokens,
+        .throttle = &call->cluster->config->retry_throttle,
+        .take_permit = take_permit,
+        .context = (struct fg_call *)(uintptr_t)call,
     };
-    struct fg_retry_decision decision = fg_retry_decide(&call->retries, &question);
-    bool ok = attempt->outcome.code == FG_STATUS_OK;
-
-    if (decision.verdict == FG_RETRY_NO && strcmp(decision.why, "suppressed") == 0)
-        FG_COUNT(call->env->stats, retries_suppressed);
-    if (ok || decision.failed)
-        fg_retry_throttle_report(call->cluster->throttle, &cluster->retry_throttle, !ok);
-    return decision;
 }
 
-/* Is this the end of a hedged call, or can another attempt still succeed? True: it goes on. */
-static bool go_on_hedging(struct fg_call *call, const struct fg_retry_decision *decision)
+/* ---- beginning ---- */
+
+void fg_call_try(struct fg_call *call)
 {
-    if (decision->verdict == FG_RETRY_AGAIN) { /* not later than the next hedge would be */
-        call->hedge_ns = FG_MIN(call->hedge_ns, decision->at_ns);
-        return true;
+    bool hedges = fg_hedge_applies(config_of(call));
+
+    call->start_again = true;
+    if (call->starting)
+        return; /* an attempt that fails as it begins asks for the next one: the loop below makes it */
+    call->starting = true;
+    while (call->start_again && !call->answered) {
+        call->start_again = false;
+        call->retry_ns = 0;
+        call->previous_attempts = hedges ? call->hedge.begun : call->retries.attempts;
+        if (hedges)
+            fg_hedge_begun(&call->hedge, config_of(call), call->env->loop->now_ns);
+        fg_attempt_start(call);
     }
-    bool fatal = strcmp(decision->why, "code") == 0 || strcmp(decision->why, "success") == 0 ||
-                 strcmp(decision->why, "committed") == 0;
-    if (!fatal)
-        call->hedge_ns = FG_NEVER;
-    return !fatal && in_progress(call) > 0;
+    call->starting = false;
+    fg_call_arm(call);
 }
 
-void fg_call_attempt_ended(struct fg_attempt *attempt, const struct fg_answer *answer)
-{
-    struct fg_call *call = attempt->call;
+/* ---- what an attempt came to ---- */
 
-    if (call->answered || !call->down)
-        return;
-    if (call->committed) {
-        pass_on(call, answer);
-        return;
-    }
-    struct fg_retry_decision decision = decide(attempt, answer);
-    bool hedged = is_hedged(call) && decision.verdict != FG_RETRY_TRANSPARENT;
-    if (decision.verdict == FG_RETRY_AGAIN && !take_permit(call))
-        decision = (struct fg_retry_decision){.verdict = FG_RETRY_NO, .why = "suppressed"};
-    if (hedged ? !go_on_hedging(call, &decision) : decision.verdict == FG_RETRY_NO) {
-        /* An attempt that could not begin has nothing better to say than the one before it. */
-        pass_on(call, !attempt->endpoint && call->last_answer ? call->last_answer : answer);
-        return;
-    }
-    keep(call, answer);
-    if (hedged) {
-        fg_call_arm(call);
-        return;
-    }
-    if (decision.verdict == FG_RETRY_TRANSPARENT)
+static void plan_next(struct fg_call *call, const struct fg_retry_plan *plan)
+{
+    if (plan->kind == FG_RETRY_PLAN_TRANSPARENT)
         FG_COUNT(call->env->stats, transparent_retries);
     else
         FG_COUNT(call->env->stats, retries);
-    call->retry_ns = decision.at_ns;
-    if (decision.at_ns <= call->env->loop->now_ns)
+    call->retry_ns = call->env->loop->now_ns + plan->delay_ns;
+    if (plan->delay_ns == 0)
         fg_call_try(call);
     else
         fg_call_arm(call);
 }
 
+static bool is_suppressed(const struct fg_retry_plan *plan)
+{
+    return plan->why == FG_RETRY_WHY_THROTTLED || plan->why == FG_RETRY_WHY_BUDGET;
+}
+
+void fg_call_attempt_ended(struct fg_attempt *attempt, const struct fg_answer *answer)
+{
+    struct fg_call *call = attempt->call;
+    const struct fg_header *field = fg_headers_get(&answer->trailers, FG_TOKEN_GRPC_RETRY_PUSHBACK_MS);
+    const struct fg_str *pushback = field ? &field->value : NULL;
+    struct fg_retry_plan plan = {0};
+    bool over;
+
+    if (call->answered || !call->down)
+        return;
+    struct fg_retry_view view = view_of(call);
+    bool hedges = fg_hedge_applies(view.config);
+    if (hedges) {
+        over = fg_hedge_ended(&call->hedge, &view, &attempt->outcome, pushback) == FG_HEDGE_OVER;
+    } else {
+        plan = fg_retry_plan_after(&call->retries, &view, &attempt->outcome, pushback);
+        over = plan.kind == FG_RETRY_PLAN_NO;
+        if (is_suppressed(&plan))
+            FG_COUNT(call->env->stats, retries_suppressed);
+    }
+    if (over) {
+        /* An attempt that could not begin has nothing better to say than the one before it. */
+        pass_on(call, !attempt->endpoint && call->last_answer ? call->last_answer : answer);
+        return;
+    }
+    keep(call, answer);
+    if (hedges)
+        fg_call_arm(call);
+    else
+        plan_next(call, &plan);
+}
+
 /* ---- time ---- */
 
-/* An attempt has begun: when does the next one begin beside it? */
-static void plan_hedge(struct fg_call *call)
+uint64_t fg_call_next_try_ns(const struct fg_call *call)
 {
-    unsigned made = call->retries.attempts + in_progress(call);
-
-    call->hedge_ns = FG_NEVER;
-    if (is_hedged(call) && fg_call_may_try_again(call) && made < config_of(call)->attempts)
-        call->hedge_ns = call->env->loop->now_ns + config_of(call)->hedge_delay_ns;
+    if (call->retry_ns)
+        return call->retry_ns;
+    if (!call->route || !fg_hedge_applies(config_of(call)))
+        return FG_NEVER;
+    struct fg_retry_view view = view_of(call);
+    return fg_hedge_next(&call->hedge, &view);
 }
 
 static void hedge(struct fg_call *call)
 {
-    const struct fg_config_cluster *cluster = call->cluster->config;
+    struct fg_retry_view view = view_of(call);
 
-    call->hedge_ns = FG_NEVER;
-    if (!fg_call_may_try_again(call))
-        return;
-    if (!fg_retry_throttle_allows(call->cluster->throttle, &cluster->retry_throttle)) {
+    if (!fg_hedge_ask(&call->hedge, &view)) {
         FG_COUNT(call->env->stats, retries_suppressed);
+        if (fg_hedge_is_over(&call->hedge, &view) && call->last_answer)
+            pass_on(call, call->last_answer);
         return;
     }
-    if (!take_permit(call))
-        return;
-    if (in_progress(call) > 0)
+    if (call->hedge.replaces)
+        FG_COUNT(call->env->stats, transparent_retries);
+    else if (call->hedge.in_progress > 0)
         FG_COUNT(call->env->stats, hedges);
     else
         FG_COUNT(call->env->stats, retries);
@@ -271,8 +248,10 @@ static void hedge(struct fg_call *call)
 
 void fg_call_on_retry_timer(struct fg_call *call, uint64_t now_ns)
 {
-    if (call->retry_ns && now_ns >= call->retry_ns)
+    if (now_ns < fg_call_next_try_ns(call))
+        return;
+    if (call->retry_ns)
         fg_call_try(call);
-    else if (now_ns >= call->hedge_ns)
+    else
         hedge(call);
 }

@@ -348,14 +348,11 @@ static bool is_hop_by_hop(const struct fg_header *field)
 static void add_previous_attempts(const struct fg_call *call, struct fg_headers *out)
 {
     const struct fg_header *field = fg_headers_get(&call->request, FG_TOKEN_GRPC_PREVIOUS_RPC_ATTEMPTS);
-    unsigned previous = call->retries.attempts, clients = 0;
+    unsigned previous = fg_retry_previous_attempts(call->previous_attempts, field ? field->value : FG_STR(""));
 
-    for (size_t i = 0;
-         field && i < FG_MIN(field->value.len, (size_t)4) && field->value.p[i] >= '0' && field->value.p[i] <= '9'; i++)
-        clients = clients * 10 + (unsigned)(field->value.p[i] - '0');
-    if (previous + clients > 0)
+    if (previous > 0)
         fg_headers_add_token(out, call->down->arena, FG_TOKEN_GRPC_PREVIOUS_RPC_ATTEMPTS,
-                             fg_arena_printf(call->down->arena, "%u", previous + clients));
+                             fg_arena_printf(call->down->arena, "%u", previous));
 }
 
 /* The request as the endpoint gets it: pseudo-headers first, then what the client sent, then our own. */

@@ -101,7 +101,6 @@ void fg_call_finish(struct fg_call *call)
     call->answered = true;
     fg_call_drop_permit(call);
     call->retry_ns = 0;
-    call->hedge_ns = FG_NEVER;
     fg_timer_cancel(&call->env->loop->timers, &call->timer);
     if (call->down && !call->request_ended)
         fg_stream_reset_after_end(call->down, FG_H2_NO_ERROR);
@@ -157,10 +156,8 @@ static uint64_t give_up_ns(const struct fg_attempt *attempt)
 /* When something is to be done for the call although nothing arrives. */
 static uint64_t next_event(const struct fg_call *call)
 {
-    uint64_t at_ns = FG_MIN(FG_MIN(call->deadline_ns, call->hedge_ns), call->held_until_ns);
+    uint64_t at_ns = FG_MIN(FG_MIN(call->deadline_ns, call->held_until_ns), fg_call_next_try_ns(call));
 
-    if (call->retry_ns)
-        at_ns = FG_MIN(at_ns, call->retry_ns);
     if (call->route) {
         at_ns = FG_MIN(at_ns, after(call->start_ns, call->route->max_stream_duration_ns));
         at_ns = FG_MIN(at_ns, after(call->last_message_ns, call->route->stream_idle_timeout_ns));
@@ -406,7 +403,8 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
     call->request = *request;
     call->request_ended = flags & FG_H2_END_STREAM;
     call->start_ns = call->last_message_ns = env->loop->now_ns;
-    call->deadline_ns = call->hedge_ns = call->held_until_ns = FG_NEVER;
+    call->deadline_ns = call->held_until_ns = FG_NEVER;
+    fg_hedge_init(&call->hedge);
     fg_list_init(&call->attempts);
     fg_body_init(&call->body);
     fg_timer_init(&call->timer, on_timer);

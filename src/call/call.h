@@ -17,7 +17,7 @@
 #include "policy/gate.h"
 #include "policy/learned.h"
 #include "policy/rate_limit.h"
-#include "policy/retries.h"
+#include "policy/retry.h"
 #include "rpc/grpc.h"
 #include "rpc/outcome.h"
 #include "upstream/cluster.h"
@@ -111,11 +111,12 @@ struct fg_call {
     struct fg_list attempts;       /* in progress */
     struct fg_attempt *attempt;    /* the latest; NULL: none made */
     struct fg_attempt *committed;  /* whose answer is being passed on */
-    struct fg_retry_state retries; /* what was tried */
+    struct fg_retry_call retries;  /* what was tried, one after the other */
+    struct fg_hedge hedge;         /* the same, side by side */
+    unsigned previous_attempts;    /* that count, before the one that begins */
     bool has_permit;               /* of the next attempt, if that is a retry or a hedge */
     struct fg_answer *last_answer; /* of an attempt that is being repeated; in the arena; NULL: none */
     uint64_t retry_ns;             /* when the next attempt is due; 0: none is */
-    uint64_t hedge_ns;             /* when the next hedge is due; FG_NEVER: none */
 
     struct fg_message_pace pace;
     struct held *held_head, *held_tail;    /* data that came faster than message_limit allows; see limit.c */
@@ -172,7 +173,8 @@ void fg_call_commit(struct fg_call *call, struct fg_attempt *attempt);
 /* ATTEMPT has ended (its outcome is complete) with ANSWER: passes it on, or tries again. ANSWER is borrowed. */
 void fg_call_attempt_ended(struct fg_attempt *attempt, const struct fg_answer *answer);
 void fg_call_cancel_others(struct fg_call *call, const struct fg_attempt *winner); /* hedges that are not needed */
-void fg_call_drop_permit(struct fg_call *call);                                    /* it will not be tried again */
+uint64_t fg_call_next_try_ns(const struct fg_call *call); /* when the next attempt is due; FG_NEVER: none is */
+void fg_call_drop_permit(struct fg_call *call);           /* it will not be tried again */
 void fg_call_on_retry_timer(struct fg_call *call, uint64_t now_ns);
 
 /* ---- limit.c: how often ---- */

@@ -14,5 +14,11 @@ enum {
 int fg_cli_run(int argc, char **argv);
 int fg_cli_check(int argc, char **argv);
 int fg_cli_config(int argc, char **argv);
+int fg_cli_replay(int argc, char **argv);
+int fg_cli_explain(int argc, char **argv);
+int fg_cli_breakers(int argc, char **argv);
+int fg_cli_events(int argc, char **argv);
+int fg_cli_streams(int argc, char **argv);
+int fg_cli_clusters(int argc, char **argv);
 
 #endif

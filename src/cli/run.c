@@ -4,11 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "admin/handlers.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "gateway/gateway.h"
+#include "gateway/inspect.h"
+
+#define SAY_EVENTS_EVERY_MS 250
 
 struct options {
     const char *file, *listen, *to;
@@ -88,15 +92,16 @@ static void block_signals(sigset_t *signals)
 
 static void serve(struct fg_gateway *gateway, const sigset_t *signals)
 {
-    int signal_number = 0;
+    const struct timespec pause = {.tv_nsec = SAY_EVENTS_EVERY_MS * 1000000L};
+    struct fg_inspect_said said = {0};
+    int signal_number;
 
-    for (;;) {
-        if (sigwait(signals, &signal_number) != 0)
-            continue;
-        if (signal_number != SIGHUP)
-            break;
-        fg_gateway_refresh(gateway);
-    }
+    do {
+        signal_number = sigtimedwait(signals, NULL, &pause);
+        if (signal_number == SIGHUP)
+            fg_gateway_refresh(gateway);
+        fg_inspect_say_events(gateway, &said, fg_clock_now_ns());
+    } while (signal_number < 0 || signal_number == SIGHUP);
     fg_log(FG_LOG_INFO, "%s: draining; a second signal ends at once", strsignal(signal_number));
     struct sigaction by_default = {.sa_handler = SIG_DFL};
     sigaction(SIGTERM, &by_default, NULL);

@@ -11,7 +11,7 @@ struct fg_gateway_gate {
     struct fg_gateway *gateway;
     size_t cluster;
     struct fg_gate *gate;
-    struct fg_retry_throttle throttle;
+    struct fg_retry_tokens tokens;
 };
 
 struct fg_gateway {

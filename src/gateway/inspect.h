@@ -12,4 +12,38 @@ void fg_inspect_streams(struct fg_gateway *gateway, unsigned limit, FILE *out);
 /* {"clusters": [...]}: endpoints with their load, connections and breakers. */
 void fg_inspect_clusters(struct fg_gateway *gateway, FILE *out);
 
+/* ---- breakers ---- */
+
+/* Which circuits; what is NULL or negative is not looked at. METHOD may lack the leading "/"; "" is the roll-up of an
+ * endpoint, and ENDPOINT "" that of a method. */
+struct fg_inspect_filter {
+    const struct fg_str *cluster, *endpoint, *method;
+    int state;
+};
+
+/* {"breakers": [...], "left_out": N}: by cluster, endpoint and method; at most LIMIT. */
+void fg_inspect_breakers(struct fg_gateway *gateway, const struct fg_inspect_filter *filter, unsigned limit, FILE *out);
+
+/* Everything about one circuit, which the filter names. False: there is none, and nothing was written. */
+bool fg_inspect_breaker(struct fg_gateway *gateway, const struct fg_inspect_filter *filter, FILE *out);
+
+/* ---- changes of state ---- */
+
+/* {"events": [...], "next": SEQ, "lost": N}: those from SINCE on that are still kept, oldest first. */
+void fg_inspect_events(struct fg_gateway *gateway, uint64_t since, FILE *out);
+
+/* The same as lines; moves *SINCE on. */
+void fg_inspect_event_lines(struct fg_gateway *gateway, uint64_t *since, FILE *out);
+
+/* Says changes of state in the error log: what is new since the last time, some of it when there is too much. All zero
+ * to begin with; one thread. */
+struct fg_inspect_said {
+    uint64_t next_seq;
+    uint64_t filled_ns; /* when tokens were last added */
+    uint32_t tokens;
+    uint64_t kept_back; /* changes that were not said */
+};
+
+void fg_inspect_say_events(struct fg_gateway *gateway, struct fg_inspect_said *said, uint64_t now_ns);
+
 #endif

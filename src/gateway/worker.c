@@ -156,7 +156,7 @@ static void init_gate(struct fg_worker *worker, struct fg_cluster *cluster, size
 {
     cluster->owner = worker;
     cluster->gate = worker->gateway->gates[i].gate;
-    cluster->throttle = &worker->gateway->gates[i].throttle;
+    cluster->tokens = &worker->gateway->gates[i].tokens;
     cluster->is_gated = is_gated(worker->gateway->config, i);
     cluster->has_classes = has_classes(worker->gateway->config, i);
     cluster->turns = fg_alloc_zero(FG_GATE_ROOMS * sizeof *cluster->turns);

@@ -65,6 +65,13 @@ static void put_end(struct fg_json_line *line, const struct fg_outcome *outcome)
 
 /* ---- attempts ---- */
 
+/* Until the request was sent: a slow call is timed from there. */
+static uint64_t waited_ns(const struct fg_outcome *outcome)
+{
+    return outcome->stall_ns[FG_WAIT_GATE] + outcome->stall_ns[FG_WAIT_STREAM_SLOT] +
+           outcome->stall_ns[FG_WAIT_CONNECT] + outcome->stall_ns[FG_WAIT_SETTINGS];
+}
+
 static void put_attempt(struct fg_json_line *line, const struct fg_call *call, const struct fg_attempt *attempt)
 {
     const struct fg_outcome *outcome = &attempt->outcome;
@@ -76,6 +83,8 @@ static void put_attempt(struct fg_json_line *line, const struct fg_call *call, c
     put_end(line, outcome);
     fg_json_line_number(line, "start_us", us_between(call->start_ns, outcome->start_ns));
     fg_json_line_number(line, "duration_us", us_between(outcome->start_ns, outcome->end_ns));
+    if (waited_ns(outcome) >= FG_US)
+        fg_json_line_number(line, "waited_us", waited_ns(outcome) / FG_US);
     if (outcome->first_message_ns != 0)
         fg_json_line_number(line, "first_message_us", us_between(outcome->start_ns, outcome->first_message_ns));
     fg_json_line_number(line, "messages_down", outcome->messages_down);

@@ -28,11 +28,13 @@
  *     fg_gate_woken(gate, worker);
  *     while (fg_gate_evicted(gate, worker, &lane, &priority))
  *         take fg_fair_queue_shed_from(queue[lane], priority) out of its queue and refuse it (no fg_gate_queue_leave)
- *     for each of ACTIVE and LONG:
- *         do
+ *     for each lane of ACTIVE and LONG:
+ *         for (;;) {
  *             item = fg_fair_queue_peek(queue[lane]);
- *         while (fg_gate_next(gate, limits, worker, lane, item ? item->priority : FG_GATE_NOBODY) && pop and start it)
- */
+ *             if (!fg_gate_next(gate, limits, worker, lane, item ? item->priority : FG_GATE_NOBODY))
+ *                 break;
+ *             pop the item and start its call
+ *         } */
 #ifndef FG_POLICY_GATE_H
 #define FG_POLICY_GATE_H
 

@@ -8,7 +8,7 @@
 
 struct fg_breaker;
 struct fg_gate;
-struct fg_retry_throttle;
+struct fg_retry_tokens;
 
 /* A call that waits for a stream slot on an endpoint; embedded in the call's attempt. Exactly one of the callbacks is
  * called unless fg_endpoint_cancel comes first. */
@@ -43,13 +43,13 @@ struct fg_cluster {
     size_t endpoints_len;
     uint64_t random;
     /* Set by the owner of the cluster. */
-    struct fg_gate *gate;               /* shared by all workers */
-    struct fg_retry_throttle *throttle; /* the same */
-    bool has_classes;                   /* routes to it differ in priority or weight */
-    bool is_gated;                      /* something has to be counted */
-    struct fg_fair_queue *turns;        /* by lane: attempts that wait for room */
-    struct fg_turn_task turn_task;      /* the gate's wake of the own worker */
-    struct fg_mail turn_mail;           /* of another one */
+    struct fg_gate *gate;           /* shared by all workers */
+    struct fg_retry_tokens *tokens; /* the same */
+    bool has_classes;               /* routes to it differ in priority or weight */
+    bool is_gated;                  /* something has to be counted */
+    struct fg_fair_queue *turns;    /* by lane: attempts that wait for room */
+    struct fg_turn_task turn_task;  /* the gate's wake of the own worker */
+    struct fg_mail turn_mail;       /* of another one */
     void *owner;
 };
 

@@ -120,7 +120,7 @@ static void check_lane(const struct sim *s, const struct fg_gate_info *info, enu
 static void check_invariants(const struct sim *s)
 {
     struct fg_gate_info info = info_of(s);
-    uint32_t pending = 0, gone = 0;
+    uint32_t pending = 0, gone = 0, gone_of[WORKERS_MAX] = {0};
 
     for (enum fg_gate_lane lane = FG_GATE_ACTIVE; lane < FG_GATE_LANES; lane++) {
         for (unsigned priority = 0; priority < FG_GATE_PRIORITIES; priority++) {
@@ -129,7 +129,7 @@ static void check_invariants(const struct sim *s)
                 uint32_t waiting = fg_gate_waiting_of(s->gate, w, lane, priority);
                 size_t queued = fg_fair_queue_len_of(&s->queues[w][lane], priority);
                 expect(s, "waiting at a worker", waiting <= queued, waiting, (double)queued);
-                gone += (uint32_t)queued - waiting;
+                gone_of[w] += (uint32_t)queued - waiting;
                 sum += waiting;
             }
             expect(s, "waiting", info.waiting[lane][priority] == sum, info.waiting[lane][priority], sum);
@@ -137,6 +137,10 @@ static void check_invariants(const struct sim *s)
         }
         if (lane < FG_GATE_ROOMS)
             check_lane(s, &info, lane);
+    }
+    for (unsigned w = 0; w < s->workers; w++) {
+        expect(s, "an eviction, and the worker is not woken", gone_of[w] == 0 || s->mail[w], gone_of[w], w);
+        gone += gone_of[w];
     }
     expect(s, "pending", info.pending == pending, info.pending, pending);
     expect(s, "evictions under way", gone == s->displaced - s->evicted, gone, (double)(s->displaced - s->evicted));
@@ -514,7 +518,8 @@ static void overload(struct server *s, const char *when)
     double latency = s->latency_s / s->done / s->service_s;
     s->goodput += good;
     s->measured++;
-    if (good >= 0.85 && latency < 2.5 && limit >= s->places / 2.0 && limit <= 2.0 * s->places)
+    /* A stretch of luck may cost one of them more; together they have to do better (main). */
+    if (good >= 0.5 && latency < 2.5 && limit >= s->places / 2.0 && limit <= 2.0 * s->places)
         return;
     fprintf(stderr,
             "gate_sim: seed %" PRIu64 ", %s, %u places of %g s: goodput %.2f of capacity, limit %.1f, latency %.2f "

@@ -29,7 +29,7 @@ static void writes_an_object(void **state)
     fg_json_line_number(&line, "zero", 0);
     fg_json_line_number(&line, "large", UINT64_MAX);
     fg_json_line_ms(&line, "ms", 1234567 * FG_US);
-    fg_json_line_open(&line, "inside");
+    fg_json_line_object(&line, "inside");
     fg_json_line_ms(&line, "x", 5 * FG_US);
     fg_json_line_close(&line);
     fg_json_line_number(&line, "after", 7);
@@ -37,6 +37,30 @@ static void writes_an_object(void **state)
     text[len] = '\0';
     assert_string_equal(text, "{\"method\":\"/a.b/C\",\"zero\":0,\"large\":18446744073709551615,\"ms\":1234.567,"
                               "\"inside\":{\"x\":0.005},\"after\":7}\n");
+    assert_false(line.cut);
+}
+
+static void lists_hold_objects(void **state)
+{
+    char text[512];
+    struct fg_json_line line;
+    (void)state;
+
+    fg_json_line_begin(&line, text, sizeof text);
+    fg_json_line_list(&line, "empty");
+    fg_json_line_close(&line);
+    fg_json_line_list(&line, "all");
+    for (uint64_t i = 0; i < 2; i++) {
+        fg_json_line_object(&line, "");
+        fg_json_line_number(&line, "i", i);
+        fg_json_line_true(&line, "yes");
+        fg_json_line_close(&line);
+    }
+    fg_json_line_close(&line);
+    fg_json_line_name(&line, "after", "word");
+    text[fg_json_line_end(&line)] = '\0';
+    assert_string_equal(text, "{\"empty\":[],\"all\":[{\"i\":0,\"yes\":true},{\"i\":1,\"yes\":true}],"
+                              "\"after\":\"word\"}\n");
 }
 
 /* Method names are what clients send: whatever the bytes are, the line is one line of valid JSON. */
@@ -75,7 +99,7 @@ static void keeps_valid_utf8(void **state)
     json_decref(root);
 }
 
-/* A full buffer leaves fields out, or cuts a text; the object is always closed. */
+/* A full buffer leaves fields out, or cuts a text; whatever is open is closed, and nothing lands outside of it. */
 static void a_full_line_is_still_valid(void **state)
 {
     char text[256];
@@ -86,23 +110,55 @@ static void a_full_line_is_still_valid(void **state)
         fg_json_line_begin(&line, text, size);
         fg_json_line_number(&line, "a", 1);
         fg_json_line_text(&line, "b", FG_STR("some \"text\" of a peer \x01\x02\x03 that is rather long for its place"));
-        fg_json_line_open(&line, "inside");
+        fg_json_line_list(&line, "list");
+        fg_json_line_object(&line, "");
         fg_json_line_ms(&line, "c", FG_S);
+        fg_json_line_name(&line, "e", "a word");
+        fg_json_line_close(&line);
         fg_json_line_close(&line);
         fg_json_line_number(&line, "d", 12345678);
         size_t len = fg_json_line_end(&line);
         assert_true(len <= size);
-        json_decref(parse(text, len));
+        json_t *root = parse(text, len);
+        assert_null(json_object_get(root, "c"));
+        assert_null(json_object_get(root, "e"));
+        if (!line.cut) {
+            json_t *item = json_array_get(json_object_get(root, "list"), 0);
+            assert_non_null(json_object_get(item, "c"));
+            assert_non_null(json_object_get(item, "e"));
+            assert_int_equal(json_integer_value(json_object_get(root, "d")), 12345678);
+        }
+        json_decref(root);
     }
+}
+
+static void nothing_is_opened_deeper_than_it_can_be_closed(void **state)
+{
+    char text[256];
+    struct fg_json_line line;
+    (void)state;
+
+    fg_json_line_begin(&line, text, sizeof text);
+    for (int i = 0; i < 2 * FG_JSON_LINE_DEPTH; i++)
+        fg_json_line_object(&line, "x");
+    fg_json_line_number(&line, "lost", 1);
+    for (int i = 0; i < 2 * FG_JSON_LINE_DEPTH; i++)
+        fg_json_line_close(&line);
+    fg_json_line_number(&line, "after", 7);
+    text[fg_json_line_end(&line)] = '\0';
+    assert_string_equal(text, "{\"x\":{\"x\":{\"x\":{\"x\":{}}}},\"after\":7}\n");
+    assert_true(line.cut);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_an_object),
+        cmocka_unit_test(lists_hold_objects),
         cmocka_unit_test(any_bytes_stay_one_valid_line),
         cmocka_unit_test(keeps_valid_utf8),
         cmocka_unit_test(a_full_line_is_still_valid),
+        cmocka_unit_test(nothing_is_opened_deeper_than_it_can_be_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
