@@ -679,6 +679,15 @@ static void without_tokens_or_permit_there_are_no_more_hedges(void **state)
     assert_ended(&world, FG_HEDGE_GO_ON); /* the next one is due... */
     assert_false(fg_hedge_ask(&world.hedge, &world.view));
     assert_true(fg_hedge_is_over(&world.hedge, &world.view)); /* ... and nothing would end the call but this */
+    begin_hedged(&world, 5);
+    pushes_back(&world, "200");
+    assert_ended(&world, FG_HEDGE_GO_ON);
+    world.view.draining = true; /* during the pause: the timer stays, so that the call does not hang */
+    assert_next(&world, BEGIN_NS + 200 * FG_MS);
+    world.view.now_ns = BEGIN_NS + 200 * FG_MS;
+    assert_false(fg_hedge_ask(&world.hedge, &world.view));
+    assert_int_equal(world.permits_asked, 0);
+    assert_true(fg_hedge_is_over(&world.hedge, &world.view));
 }
 
 static void hedges_are_retried_transparently(void **state)
