@@ -291,14 +291,13 @@ void fg_hedge_begun(struct fg_hedge *hedge, const struct fg_config_retry *config
 {
     hedge->begun++;
     hedge->in_progress++;
-    hedge->not_before_ns = 0;
     hedge->replaces = false;
     hedge->next_ns = now_ns + FG_MIN(config->hedge_delay_ns, FG_NEVER - now_ns);
 }
 
 uint64_t fg_hedge_next(const struct fg_hedge *hedge, const struct fg_retry_view *view)
 {
-    bool may = fg_hedge_applies(view->config) && !hedge->stopped && bar_of(view) == FG_RETRY_WHY_NONE &&
+    bool may = fg_hedge_applies(view->config) && !hedge->stopped && !view->committed && !view->overflowed &&
                hedge->begun < attempts_of(view->config) && hedge->next_ns < view->deadline_ns;
     return may ? hedge->next_ns : FG_NEVER;
 }
@@ -314,7 +313,7 @@ bool fg_hedge_ask(struct fg_hedge *hedge, const struct fg_retry_view *view)
 
     if (next_ns == FG_NEVER || next_ns > view->now_ns || view->now_ns >= view->deadline_ns)
         return false;
-    hedge->stopped = !hedge->replaces && (is_throttled(view) || is_over_budget(view));
+    hedge->stopped = view->draining || (!hedge->replaces && (is_throttled(view) || is_over_budget(view)));
     return !hedge->stopped;
 }
 
@@ -334,7 +333,7 @@ enum fg_hedge_verdict fg_hedge_ended(struct fg_hedge *hedge, const struct fg_ret
         report(view, &facts, ok);
         if (ok || view->committed || view->overflowed || (!facts.local && !facts.listed))
             return FG_HEDGE_OVER;
-        hedge->stopped |= facts.local || facts.pause_ms < 0;
+        hedge->stopped |= facts.local || facts.pause_ms < 0 || view->draining;
         if (facts.has_pushback && facts.pause_ms >= 0)
             hedge->not_before_ns = view->now_ns + (uint64_t)facts.pause_ms * FG_MS;
     }

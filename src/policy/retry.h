@@ -168,12 +168,13 @@ void fg_hedge_init(struct fg_hedge *hedge);
 /* An attempt has begun, the first one included. The next is due hedge_delay later. */
 void fg_hedge_begun(struct fg_hedge *hedge, const struct fg_config_retry *config, uint64_t now_ns);
 
-/* When the next attempt is due, if nothing changes; FG_NEVER: none. Not after the deadline. */
+/* When the next attempt is due, if nothing changes; FG_NEVER: none. Before the deadline. That the gateway ends is for
+ * fg_hedge_ask to find: a call that waits with nothing in progress needs an event to end with. */
 uint64_t fg_hedge_next(const struct fg_hedge *hedge, const struct fg_retry_view *view);
 
 /* The time has come. True: begin it; it has its permit, unless it is a transparent retry (hedge.replaces), which takes
- * none. False: it is not due yet, or tokens or permit are wanting, and then none begins any more: if fg_hedge_is_over
- * now, the last end is the call's. */
+ * none. False: it is not due yet; or tokens or permit are wanting or the gateway ends, and then none begins any
+ * more: if fg_hedge_is_over now, the last end is the call's. */
 bool fg_hedge_ask(struct fg_hedge *hedge, const struct fg_retry_view *view) __attribute__((warn_unused_result));
 
 /* An attempt has ended: as fg_retry_plan_after. A code in `on` makes the next one due at once, a pushback when it says

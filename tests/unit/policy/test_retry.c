@@ -705,6 +705,7 @@ static void hedges_are_retried_transparently(void **state)
     assert_int_equal(world.hedge.begun, 1);
     world.no_permit = false;
     hedge(&world);
+    assert_int_equal(world.permits_asked, 1);
     assert_ended(&world, FG_HEDGE_GO_ON); /* refused again: it counts */
     assert_next(&world, FG_NEVER);
     ends_with(&world, FG_STATUS_UNAVAILABLE, FG_SOURCE_BREAKER, FG_SAFE_NEVER_SENT);
