@@ -107,6 +107,8 @@ static void build_clusters(struct snapshot *s, const struct fg_raw_config *raw, 
     for (size_t i = 0; i < raw->clusters_len; i++) {
         struct fg_config_cluster *cluster = &s->config.clusters[i];
         cluster->line = fg_marks_find(marks, cluster, NULL, NULL)->line;
+        if (cluster->breaker.max_open_for_ns == 0) /* the pause does not grow */
+            cluster->breaker.max_open_for_ns = cluster->breaker.open_for_ns;
         for (size_t j = 0; j < cluster->endpoints_len; j++) {
             struct fg_config_endpoint *endpoint = &cluster->endpoints[j];
             split_address(s, endpoint->address, &endpoint->host, &endpoint->port);
@@ -122,48 +124,31 @@ static size_t cluster_index(const struct fg_raw_config *raw, const char *name)
     abort(); /* the check let it pass */
 }
 
-/* A code that the file names in one set leaves the defaults of the others. */
-static void settle_outcomes(const struct fg_raw_route *in, const struct fg_marks *marks, struct fg_config_outcomes *out)
+static void build_route(struct snapshot *s, const struct fg_raw_route *in, struct fg_config_route *out)
+{
+    *out = in->out;
+    out->path_match = fg_check_path_of(in, &s->arena, &out->path);
+    out->path_len = strlen(out->path);
+}
+
+/* A code that the file puts into one set leaves the sets that the file does not write. OUTCOMES is what was read. */
+static struct fg_config_outcomes settle_outcomes(const struct fg_config_outcomes *outcomes,
+                                                 const struct fg_marks *marks)
 {
     static const char *const names[] = {"failure", "overload", "ignore"};
     const struct fg_table *table = fg_schema_find(fg_schema_find(fg_schema(), "routes")->table, "outcomes")->table;
-    uint32_t *sets[] = {&out->failure, &out->overload, &out->ignore}, named = 0;
+    struct fg_config_outcomes settled = *outcomes;
+    uint32_t *sets[] = {&settled.failure, &settled.overload, &settled.ignore}, written = 0;
+    bool is_written[FG_ARRAY_LEN(sets)];
 
-    for (size_t i = 0; i < FG_ARRAY_LEN(names); i++)
-        if (fg_marks_find(marks, in, table, names[i]))
-            named |= *sets[i];
-    for (size_t i = 0; i < FG_ARRAY_LEN(names); i++)
-        if (!fg_marks_find(marks, in, table, names[i]))
-            *sets[i] &= ~named;
-}
-
-static void build_limit_key(struct snapshot *s, const char *text, struct fg_config_rate_limit *out)
-{
-    static const char *const names[] = {[FG_LIMIT_KEY_NONE] = "none",
-                                        [FG_LIMIT_KEY_PEER] = "peer",
-                                        [FG_LIMIT_KEY_METHOD] = "method",
-                                        [FG_LIMIT_KEY_TENANT] = "tenant"};
-
-    out->key = FG_LIMIT_KEY_NONE;
-    if (!text)
-        return;
-    for (size_t i = 0; i < FG_ARRAY_LEN(names); i++)
-        if (strcmp(text, names[i]) == 0)
-            out->key = (enum fg_config_limit_key)i;
-    if (strncmp(text, "header:", 7) != 0)
-        return;
-    out->key = FG_LIMIT_KEY_HEADER;
-    out->header = fg_arena_copy(&s->arena, fg_str_from(text + 7)).p;
-}
-
-static void build_route(struct snapshot *s, const struct fg_raw_route *in, const struct fg_marks *marks,
-                        struct fg_config_route *out)
-{
-    *out = in->out;
-    settle_outcomes(in, marks, &out->outcomes);
-    build_limit_key(s, in->limit_key, &out->rate_limit);
-    out->path_match = fg_check_path_of(in, &s->arena, &out->path);
-    out->path_len = strlen(out->path);
+    for (size_t i = 0; i < FG_ARRAY_LEN(sets); i++) {
+        is_written[i] = fg_marks_find(marks, outcomes, table, names[i]) != NULL;
+        written |= is_written[i] ? *sets[i] : 0;
+    }
+    for (size_t i = 0; i < FG_ARRAY_LEN(sets); i++)
+        if (!is_written[i])
+            *sets[i] &= ~written;
+    return settled;
 }
 
 static void build_routes(struct snapshot *s, const struct fg_raw_config *raw, const struct fg_marks *marks)
@@ -171,7 +156,8 @@ static void build_routes(struct snapshot *s, const struct fg_raw_config *raw, co
     s->config.routes_len = FG_MAX(raw->routes_len, (size_t)1);
     s->config.routes = make_array(s, s->config.routes_len, sizeof *s->config.routes);
     for (size_t i = 0; i < raw->routes_len; i++) {
-        build_route(s, &raw->routes[i], marks, &s->config.routes[i]);
+        build_route(s, &raw->routes[i], &s->config.routes[i]);
+        s->config.routes[i].outcomes = settle_outcomes(&raw->routes[i].out.outcomes, marks);
         s->config.routes[i].cluster = cluster_index(raw, raw->routes[i].cluster);
         s->config.routes[i].line = fg_marks_find(marks, &raw->routes[i], NULL, NULL)->line;
     }
@@ -181,27 +167,34 @@ static void build_routes(struct snapshot *s, const struct fg_raw_config *raw, co
     struct fg_marks unused = {0};
     struct fg_reader reader = {.arena = &s->arena, .folder = "", .marks = &unused};
     fg_reader_defaults(&reader, fg_schema_find(fg_schema(), "routes")->table, &all);
-    build_route(s, &all, &unused, &s->config.routes[0]);
+    build_route(s, &all, &s->config.routes[0]);
     s->config.routes[0].line = s->config.clusters[0].line;
 }
 
-/* The mean weight of the routes of each priority, by cluster. */
-static void build_mean_weights(struct fg_config *config)
+/* Calls have the weight of their route or of their tenant. Where the route names a header for the priority, callers
+ * choose it: the route is one of each. */
+static void build_mean_weights(struct snapshot *s)
 {
-    for (size_t i = 0; i < config->clusters_len; i++) {
-        for (unsigned priority = 0; priority < 3; priority++) {
-            double sum = 0, len = 0;
-            for (size_t r = 0; r < config->routes_len; r++) {
-                const struct fg_config_route *route = &config->routes[r];
-                if (route->cluster != i || (route->priority != priority && !route->priority_header))
-                    continue;
-                sum += route->weight;
-                len++;
-                for (size_t w = 0; w < route->tenant.weights_len; w++, len++)
-                    sum += route->tenant.weights[w].weight;
-            }
-            config->clusters[i].mean_weight[priority] = len > 0 ? sum / len : 1;
+    struct fg_config *config = &s->config;
+    unsigned(*counts)[3] = make_array(s, config->clusters_len, sizeof *counts);
+
+    for (size_t i = 0; i < config->routes_len; i++) {
+        const struct fg_config_route *route = &config->routes[i];
+        const struct fg_config_tenant *tenant = &route->tenant;
+        double sum = route->weight;
+        for (size_t t = 0; t < tenant->weights_len; t++)
+            sum += tenant->weights[t].weight;
+        for (unsigned p = 0; p < 3; p++) {
+            if (route->priority != p && !route->priority_header)
+                continue;
+            config->clusters[route->cluster].mean_weight[p] += sum;
+            counts[route->cluster][p] += 1 + (unsigned)tenant->weights_len;
         }
+    }
+    for (size_t i = 0; i < config->clusters_len; i++) {
+        double *mean = config->clusters[i].mean_weight;
+        for (unsigned p = 0; p < 3; p++)
+            mean[p] = counts[i][p] > 0 ? mean[p] / counts[i][p] : 1;
     }
 }
 
@@ -239,7 +232,7 @@ static int make(const char *source, const struct fg_node *root, struct fg_config
     build_listeners(s, &raw);
     build_clusters(s, &raw, &marks);
     build_routes(s, &raw, &marks);
-    build_mean_weights(&s->config);
+    build_mean_weights(s);
     fg_marks_cleanup(&marks);
     *out = &s->config;
     return 0;

@@ -2,8 +2,8 @@
  *
  * A snapshot is immutable after fg_config_load() and reference counted across threads; calls that started under it
  * keep it until they end. All strings and arrays live in the snapshot's own arena. Durations are nanoseconds, sizes
- * bytes, ratios 0..1. The keys, their defaults, units and one-line descriptions live in schema.c alone; the parser,
- * the reference page (doc/configuration.md) and the JSON Schema are made from that table. */
+ * bytes, ratios 0..1. The keys, their defaults, units and one-line descriptions live in the schema*.c alone; the
+ * parser, the reference page (doc/configuration.md) and the JSON Schema are made from these tables. */
 #ifndef FG_CONFIG_CONFIG_H
 #define FG_CONFIG_CONFIG_H
 
@@ -89,7 +89,7 @@ struct fg_config_header_match {
     const char *value;
 };
 
-/* Sets of gRPC codes: bit n is code n. What is in none of them is a success. */
+/* Sets of gRPC codes: bit n is code n. What is in none of them is a success. No code is in two; OK is in none. */
 struct fg_config_outcomes {
     uint32_t failure, overload, ignore;
 };
@@ -97,17 +97,17 @@ struct fg_config_outcomes {
 /* Retries of a route (gRFC A6). Transparent retries are always made. */
 struct fg_config_backoff {
     uint64_t initial_ns;
-    double multiplier;
-    double jitter; /* 0.2: x random(0.8, 1.2) */
-    uint64_t max_ns;
+    double multiplier; /* 1..10 */
+    double jitter;     /* 0.2: x random(0.8, 1.2) */
+    uint64_t max_ns;   /* before jitter; at least initial_ns */
 };
 
 struct fg_config_retry {
-    uint32_t attempts;           /* with the first; 1: no retry */
-    uint32_t on;                 /* set of codes */
+    uint32_t attempts;           /* with the first; 1..5; 1: no retry */
+    uint32_t on;                 /* set of codes, not empty */
     bool idempotent;             /* calls may be repeated although they may have been processed */
     uint64_t attempt_timeout_ns; /* 0: none */
-    uint64_t hedge_delay_ns;     /* 0: no hedging */
+    uint64_t hedge_delay_ns;     /* 0: no hedging; else attempts > 1 and idempotent */
     uint32_t buffer;             /* bytes of a request that are kept for another attempt */
     struct fg_config_backoff backoff;
 };
@@ -120,9 +120,9 @@ enum fg_config_limit_key {
     FG_LIMIT_KEY_HEADER
 };
 
-/* How often; an interval of 0 means no limit. */
+/* How often; an interval of 0 means no limit. burst x interval is at most a day, so it fits in 64 bits with ease. */
 struct fg_config_rate_limit {
-    uint64_t interval_ns; /* between two calls: 100 ms for 10/s */
+    uint64_t interval_ns; /* between two calls: 100 ms for 10/s; rounded up, at most an hour */
     uint32_t burst;       /* calls beyond the evenly spaced ones */
     enum fg_config_limit_key key;
     const char *header; /* of FG_LIMIT_KEY_HEADER, lower case */
@@ -143,8 +143,8 @@ struct fg_config_tenant_weight {
 };
 
 struct fg_config_tenant {
-    const char *header; /* lower case; NULL: the route is the tenant */
-    struct fg_config_tenant_weight *weights;
+    const char *header;                      /* lower case; NULL: the route is the tenant */
+    struct fg_config_tenant_weight *weights; /* in the order of the file; who is not named has the route's weight */
     size_t weights_len;
 };
 
@@ -191,7 +191,7 @@ struct fg_config_breaker {
     uint64_t slow_first_message_ns; /* 0: off */
     double overload_share;          /* 0..1, of the calls in the window that end in overload; 1: off */
     uint64_t open_for_ns;
-    uint64_t max_open_for_ns;
+    uint64_t max_open_for_ns; /* never less than open_for_ns */
     uint32_t half_open_calls; /* exact number of probes; as many successes close the breaker */
     double max_ejected; /* share of a cluster's endpoints that may be refused at once, at least one; the last healthy
                            one counts */
@@ -245,7 +245,8 @@ struct fg_config_cluster {
     struct fg_config_limits limits;
     struct fg_config_retry_throttle retry_throttle;
     struct fg_config_retry_budget retry_budget;
-    double mean_weight[3]; /* of the routes of each priority; 1 where there is none */
+    double mean_weight[3]; /* of the routes of each priority, with those of their tenants; one with a priority_header is
+                              of all priorities; 1 where there is none */
     uint64_t connect_timeout_ns;
     int line;
 };

@@ -3,6 +3,7 @@
 #include <jansson.h>
 
 #include "config/value.h"
+#include "rpc/status.h"
 
 static json_t *describe_table(const struct fg_table *table);
 
@@ -29,14 +30,32 @@ static json_t *ratio_schema(const struct fg_key *key)
                      (double)key->max / FG_RATIO_UNIT);
 }
 
+static json_t *codes_of(uint64_t set)
+{
+    json_t *names = json_array();
+    for (unsigned i = FG_STATUS_OK + 1; i < FG_STATUS_LEN; i++)
+        if (set >> i & 1)
+            json_array_append_new(names, json_string(fg_status_name(i)));
+    return names;
+}
+
+static json_t *codes_schema(const struct fg_key *key)
+{
+    json_t *one = json_pack("{s:o}", "enum", codes_of(UINT64_MAX));
+    json_t *list = json_pack("{s:s, s:I, s:I, s:b, s:O}", "type", "array", "minItems", (json_int_t)key->min, "maxItems",
+                             (json_int_t)key->max, "uniqueItems", 1, "items", one);
+    return any_of(one, list);
+}
+
 static json_t *describe_text(const struct fg_key *key)
 {
     json_t *schema =
-        text_schema(key->type == FG_KEY_PATH       ? "^/"
-                    : key->type == FG_KEY_METHOD   ? "^(\\*|[A-Za-z_][A-Za-z0-9_.]*/(\\*|[A-Za-z_][A-Za-z0-9_]*))$"
-                    : key->type == FG_KEY_LISTEN   ? "^.+:[0-9]+$"
-                    : key->type == FG_KEY_ENDPOINT ? "^.+:[0-9]+$"
-                                                   : NULL);
+        text_schema(key->type == FG_KEY_PATH        ? "^/"
+                    : key->type == FG_KEY_METHOD    ? "^(\\*|[A-Za-z_][A-Za-z0-9_.]*/(\\*|[A-Za-z_][A-Za-z0-9_]*))$"
+                    : key->type == FG_KEY_LISTEN    ? "^.+:[0-9]+$"
+                    : key->type == FG_KEY_ENDPOINT  ? "^.+:[0-9]+$"
+                    : key->type == FG_KEY_LIMIT_KEY ? "^header:[^:]+$"
+                                                    : NULL);
     if (key->max > 0)
         json_object_set_new(schema, "maxLength", json_integer((json_int_t)key->max));
     return schema;
@@ -55,23 +74,29 @@ static json_t *describe_scalar(const struct fg_key *key)
         return key->min > 0 ? text_schema("^[0-9]+(us|ms|s|m|h)$")
                             : any_of(json_pack("{s:i}", "const", 0), text_schema("^([0-9]+(us|ms|s|m|h)|0)$"));
     case FG_KEY_RATIO:
+    case FG_KEY_FACTOR:
         return any_of(ratio_schema(key), text_schema("^[0-9]+(\\.[0-9]+)?%?$"));
     case FG_KEY_RATE:
         return text_schema("^[0-9]+/s$");
     case FG_KEY_INTERVAL:
         return text_schema("^[0-9]+/[smh]$");
-    case FG_KEY_LIMIT_KEY:
-        return text_schema("^header:.+$");
+    case FG_KEY_CODES:
+        return codes_schema(key);
     default:
         return describe_text(key);
     }
 }
 
+/* A word that is also a number, 1.3, says the same with and without quotes. */
 static json_t *describe_words(const struct fg_key *key)
 {
     json_t *words = json_array();
-    for (const struct fg_key_word *word = key->words; word->text; word++)
+    for (const struct fg_key_word *word = key->words; word->text; word++) {
+        uint64_t millionths;
         json_array_append_new(words, json_string(word->text));
+        if (fg_value_ratio(fg_str_from(word->text), &millionths) == 0)
+            json_array_append_new(words, json_real((double)millionths / FG_RATIO_UNIT));
+    }
     return json_pack("{s:o}", "enum", words);
 }
 
@@ -96,33 +121,19 @@ static json_t *describe_kind(const struct fg_key *key)
                          "maxProperties", (json_int_t)key->max, "additionalProperties", describe_item(key->table));
     case FG_KEY_ENUM:
         return describe_words(key);
-    case FG_KEY_CODES:
-        return any_of(describe_words(key), json_pack("{s:s, s:o}", "type", "array", "items", describe_words(key)));
     default:
         return key->words ? any_of(describe_words(key), describe_scalar(key)) : describe_scalar(key);
     }
 }
 
 /* As an editor would insert it. */
-static json_t *default_codes(const char *text)
-{
-    json_t *list = json_array();
-
-    while (*text) {
-        size_t len = strcspn(text, " ");
-        json_array_append_new(list, json_stringn(text, len));
-        text += len + (text[len] == ' ');
-    }
-    return list;
-}
-
 static json_t *default_of(const struct fg_key *key)
 {
-    if (key->type == FG_KEY_CODES)
-        return default_codes(key->default_text);
-
     struct fg_str text = fg_str_from(key->default_text);
+    char why[FG_VALUE_WHY_BYTES];
     uint64_t n;
+    if (key->type == FG_KEY_CODES && fg_value_parse(key, text, &n, why) == 0)
+        return codes_of(n);
     if (key->type == FG_KEY_BOOL && fg_value_bool(text, &n) == 0)
         return json_boolean(n != 0);
     if (key->type != FG_KEY_ENUM && fg_value_integer(text, &n) == 0)

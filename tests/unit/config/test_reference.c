@@ -73,7 +73,7 @@ static void expect_sound(const struct fg_key *key, void *with)
     }
     if (key->default_text && fg_value_parse(key, fg_str_from(key->default_text), &n, why) != 0)
         fail_msg("the default of %s: %s", key->name, why);
-    if (key->type < FG_KEY_INTEGER || key->type > FG_KEY_RATE)
+    if (key->type < FG_KEY_INTEGER || key->type > FG_KEY_INTERVAL)
         return;
     assert_true(key->max > key->min);
     const uint64_t edges[] = {key->min, key->max};
@@ -82,7 +82,11 @@ static void expect_sound(const struct fg_key *key, void *with)
         if (fg_value_parse(key, fg_str_from(text), &n, why) != 0 || n != edges[i])
             fail_msg("%s: %s must be allowed", key->name, text);
     }
-    uint64_t step = key->type == FG_KEY_RATIO ? 100 : key->type == FG_KEY_DURATION ? 1000 : 1;
+    if (key->type == FG_KEY_INTERVAL) /* what is beyond an edge is no rate that one could write */
+        return;
+    uint64_t step = key->type == FG_KEY_RATIO || key->type == FG_KEY_FACTOR ? 100
+                    : key->type == FG_KEY_DURATION                          ? 1000
+                                                                            : 1;
     fg_value_format(key->type, key->max + step, text, sizeof text);
     if (fg_value_parse(key, fg_str_from(text), &n, why) == 0)
         fail_msg("%s: %s must be refused", key->name, text);

@@ -66,6 +66,56 @@ static void rates_integers_and_booleans_are_strict(void **state)
     RUN(fg_value_bool, {"true", 0, 1}, {"false", 0, 0}, {"True", -1, 0}, {"yes", -1, 0}, {"1", -1, 0}, {"", -1, 0});
 }
 
+static void intervals_never_exceed_the_rate(void **state)
+{
+    (void)state;
+    RUN(fg_value_interval, {"10/s", 0, 100000000}, {"600/m", 0, 100000000}, {"1000/h", 0, 3600000000},
+        {"3/s", 0, 333333334}, {"7/m", 0, 8571428572}, {"1/h", 0, 3600000000000}, {"1000000/s", 0, 1000},
+        {"1000001/s", 0, 1000}, {"1000000000/s", 0, 1}, {"1000000001/s", 0, 0}, {"18446744073709551615/s", 0, 0},
+        {"99999999999999999999/h", 0, 0}, {"0/s", 0, UINT64_MAX}, {"10", -1, 0}, {"/s", -1, 0}, {"10/", -1, 0},
+        {"10/d", -1, 0}, {"10/S", -1, 0}, {"-1/s", -1, 0}, {"1.5/s", -1, 0}, {"10 /s", -1, 0}, {"10/s ", -1, 0},
+        {"", -1, 0});
+    for (uint64_t n = 1; n <= 1000000; n += n < 2000 ? 1 : n / 7) {
+        char text[32];
+        uint64_t interval;
+        snprintf(text, sizeof text, "%llu/s", (unsigned long long)n);
+        assert_int_equal(fg_value_interval(fg_str_from(text), &interval), 0);
+        assert_true(interval * n >= 1000000000 && (interval - 1) * n < 1000000000);
+    }
+}
+
+static void codes_are_sets(void **state)
+{
+    (void)state;
+    const struct fg_key key = {.type = FG_KEY_CODES};
+    char why[FG_VALUE_WHY_BYTES];
+    uint64_t set = 0;
+    assert_int_equal(fg_value_code(FG_STR("CANCELLED"), &set, why), 0);
+    assert_int_equal(set, 1 << 1);
+    assert_int_equal(fg_value_code(FG_STR("UNAUTHENTICATED"), &set, why), 0);
+    assert_int_equal(set, 1 << 16);
+    assert_int_equal(fg_value_parse(&key, FG_STR("[CANCELLED, ABORTED]"), &set, why), 0);
+    assert_int_equal(set, 1 << 1 | 1 << 10);
+    assert_int_equal(fg_value_parse(&key, FG_STR("[]"), &set, why), 0);
+    assert_int_equal(set, 0);
+    static const char *const bad[] = {
+        "", "OK", "0", "1", "cancelled", "CANCELLED ", "CANCELED", "17", "UNKNOWN,ABORTED"};
+    for (size_t i = 0; i < FG_ARRAY_LEN(bad); i++)
+        if (fg_value_code(fg_str_from(bad[i]), &set, why) == 0 || strncmp(why, "expected ", 9) != 0)
+            fail_msg("\"%s\" is no code: %s", bad[i], why);
+}
+
+static void headers_of_a_limit_have_a_prefix(void **state)
+{
+    (void)state;
+    assert_true(fg_str_eq(fg_value_header_of(FG_STR("header:x-key")), FG_STR("x-key")));
+    assert_true(fg_str_eq(fg_value_header_of(FG_STR("header:header:")), FG_STR("header:")));
+    assert_non_null(fg_value_header_of(FG_STR("header:")).p);
+    assert_null(fg_value_header_of(FG_STR("header")).p);
+    assert_null(fg_value_header_of(FG_STR("Header:x")).p);
+    assert_null(fg_value_header_of(FG_STR("")).p);
+}
+
 static void addresses_have_host_and_port(void **state)
 {
     (void)state;
@@ -128,7 +178,19 @@ static void numbers_are_written_as_users_write_them(void **state)
                  {FG_KEY_RATIO, 500000, "50%"},
                  {FG_KEY_RATIO, 1000000, "100%"},
                  {FG_KEY_RATIO, 5000, "0.5%"},
+                 {FG_KEY_RATIO, 1500000, "150%"},
+                 {FG_KEY_FACTOR, 1500000, "1.5"},
+                 {FG_KEY_FACTOR, 2000000, "2"},
+                 {FG_KEY_FACTOR, 10000000, "10"},
+                 {FG_KEY_FACTOR, 1000001, "1.000001"},
                  {FG_KEY_RATE, 10, "10/s"},
+                 {FG_KEY_INTERVAL, 1, "1000000000/s"},
+                 {FG_KEY_INTERVAL, 1000, "1000000/s"},
+                 {FG_KEY_INTERVAL, 333333334, "3/s"},
+                 {FG_KEY_INTERVAL, 8571428572, "7/m"},
+                 {FG_KEY_INTERVAL, 3600000000, "1000/h"},
+                 {FG_KEY_INTERVAL, 3600000000000, "1/h"},
+                 {FG_KEY_INTERVAL, 60000000000, "1/m"},
                  {FG_KEY_INTEGER, 100, "100"}};
     for (size_t i = 0; i < FG_ARRAY_LEN(cases); i++) {
         char text[32];
@@ -172,6 +234,9 @@ int main(void)
         cmocka_unit_test(sizes_are_binary),
         cmocka_unit_test(ratios_are_percent_or_fraction),
         cmocka_unit_test(rates_integers_and_booleans_are_strict),
+        cmocka_unit_test(intervals_never_exceed_the_rate),
+        cmocka_unit_test(codes_are_sets),
+        cmocka_unit_test(headers_of_a_limit_have_a_prefix),
         cmocka_unit_test(addresses_have_host_and_port),
         cmocka_unit_test(loopback_is_recognised),
         cmocka_unit_test(numbers_are_written_as_users_write_them),

@@ -1,0 +1,39 @@
+#include "config/check_int.h"
+
+static void check_breaker(struct fg_checker *c, const struct fg_config_breaker *breaker)
+{
+    const struct fg_table *table = fg_check_under(fg_check_under(fg_schema(), "clusters"), "breaker");
+    const struct fg_mark *slow = fg_check_good(c, breaker, table, "slow_ratio");
+    struct fg_check_number first = {breaker, table, "open_for", breaker->open_for_ns, NULL};
+    struct fg_check_number last = {breaker, table, "max_open_for", breaker->max_open_for_ns, NULL};
+
+    if (last.value > 0)
+        fg_check_order(c, first, FG_CHECK_AT_MOST, last, "no pause is longer than that");
+    if (slow && breaker->slow_call_ns == 0 && breaker->slow_first_message_ns == 0 &&
+        fg_check_is_sound(c, breaker, table, "slow_call") && fg_check_is_sound(c, breaker, table, "slow_first_message"))
+        fg_check_complain(c, slow,
+                          "has no effect without slow_call or slow_first_message, which say what is slow; set one of "
+                          "them, or leave this out");
+}
+
+static void check_limits(struct fg_checker *c, const struct fg_config_limits *limits)
+{
+    const struct fg_table *table = fg_check_under(fg_check_under(fg_schema(), "clusters"), "limits");
+    const struct fg_table *adaptives = fg_check_under(table, "adaptive");
+    const struct fg_config_adaptive *adaptive = &limits->adaptive;
+    struct fg_check_number minimum = {adaptive, adaptives, "minimum", adaptive->minimum, "adaptive.minimum"};
+    struct fg_check_number initial = {adaptive, adaptives, "initial", adaptive->initial, NULL};
+    struct fg_check_number maximum = {adaptive, adaptives, "maximum", adaptive->maximum, NULL};
+    struct fg_check_number streams = {limits, table, "streams", limits->streams, "limits.streams"};
+
+    fg_check_order(c, minimum, FG_CHECK_AT_MOST, initial, "the limit begins at initial");
+    fg_check_order(c, initial, FG_CHECK_AT_MOST, maximum, "the limit begins at initial");
+    if (adaptive->enabled && streams.value > 0)
+        fg_check_order(c, minimum, FG_CHECK_AT_MOST, streams, "the adaptive limit could not reach its minimum");
+}
+
+void fg_check_cluster(struct fg_checker *c, const struct fg_config_cluster *cluster)
+{
+    check_breaker(c, &cluster->breaker);
+    check_limits(c, &cluster->limits);
+}
