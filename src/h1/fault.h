@@ -3,11 +3,12 @@
 #ifndef FG_H1_FAULT_H
 #define FG_H1_FAULT_H
 
-/* X(NAME, status, reason). Sections are those of RFC 9112. */
+/* X(NAME, status, reason). Status 0: no answer, it would not be understood. Sections are those of RFC 9112. */
 #define FG_H1_FAULTS(X)                                                                                                \
     X(NONE, 0, "")                                                                                                     \
     X(LINE, 400, "a line does not end with CRLF, or has a control character")                                          \
     X(REQUEST_LINE, 400, "the request line is not METHOD TARGET VERSION")                                              \
+    X(PROTOCOL, 0, "the first line is neither HTTP/1's nor HTTP/2's")                                                  \
     X(METHOD, 400, "the method is not a token")                                                                        \
     X(TARGET, 400, "the request target is empty, or has a byte that must be percent-encoded")                          \
     X(TARGET_FORM, 400, "the request target is neither a path nor an http URI of this host")                           \

@@ -88,6 +88,8 @@ static enum fg_h1_fault parse_request_line(struct fg_str line, struct fg_arena *
     for (size_t i = 0; i < target.len; i++)
         if ((unsigned char)target.p[i] <= 0x20 || (unsigned char)target.p[i] >= 0x7f)
             return FG_H1_FAULT_TARGET;
+    if (version.len < 5 || strncasecmp(version.p, "HTTP/", 5) != 0)
+        return FG_H1_FAULT_PROTOCOL;
     if (!parse_version(version, &out->minor_version))
         return FG_H1_FAULT_VERSION;
     out->method = fg_arena_copy(arena, method);

@@ -276,8 +276,8 @@ void fg_h1_send_error(struct fg_h1_conn *conn, enum fg_h1_fault fault)
     const struct fg_h1_fault_info *info = fg_h1_fault_info(fault);
     char head[160];
 
-    if (conn->stream && conn->stream->head_sent)
-        return; /* the answer is on its way already: it ends where it is */
+    if (info->status == 0 || (conn->stream && conn->stream->head_sent))
+        return; /* or the answer is on its way already: it ends where it is */
     put_status_line(conn, info->status);
     int len = snprintf(head, sizeof head,
                        "content-type: text/plain; charset=utf-8\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n",

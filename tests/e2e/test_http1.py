@@ -78,6 +78,12 @@ def test_what_can_be_read_in_two_ways_is_refused(plain, first, status):
     assert Client(plain).call(b"x") == b"x"
 
 
+def test_what_is_neither_version_is_closed_without_an_answer(plain):
+    """An HTTP/2 client whose preface is wrong would read an answer of HTTP/1 as a frame."""
+    assert talk(plain, b"INVALID CONNECTION PREFACE\r\n\r\n") == b""
+    assert talk(plain, b"EHLO a b\r\n") == b""
+
+
 def test_silence_ends(gateway, backend):
     gate = gateway("""
 listeners: [{address: $listen, http2: {preface_timeout: 300ms, header_timeout: 300ms}}]
