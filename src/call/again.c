@@ -183,6 +183,13 @@ static bool is_suppressed(const struct fg_retry_plan *plan)
     return plan->why == FG_RETRY_WHY_THROTTLED || plan->why == FG_RETRY_WHY_BUDGET;
 }
 
+/* Neither a time nor a no; it means no (gRFC A6). */
+static bool is_malformed(struct fg_str pushback)
+{
+    int64_t ms;
+    return !fg_retry_parse_pushback(pushback, &ms) && (pushback.len < 2 || pushback.p[0] != '-');
+}
+
 void fg_call_attempt_ended(struct fg_attempt *attempt, const struct fg_answer *answer)
 {
     struct fg_call *call = attempt->call;
@@ -193,6 +200,8 @@ void fg_call_attempt_ended(struct fg_attempt *attempt, const struct fg_answer *a
 
     if (call->answered || !call->down)
         return;
+    if (pushback && is_malformed(*pushback))
+        FG_COUNT(call->env->stats, malformed_pushbacks);
     struct fg_retry_view view = view_of(call);
     bool hedges = fg_hedge_applies(view.config);
     if (hedges) {

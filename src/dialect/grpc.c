@@ -27,8 +27,10 @@ static bool begin(struct fg_call *call)
         return reject(call, FG_REASON_METHOD_NOT_POST, "a gRPC request must use POST");
     if (!timeout)
         return true;
-    if (fg_grpc_timeout_parse(timeout->value, &timeout_ns) != 0)
+    if (fg_grpc_timeout_parse(timeout->value, &timeout_ns) != 0) {
+        FG_COUNT(call->env->stats, malformed_timeouts);
         return reject(call, FG_REASON_MALFORMED_TIMEOUT, "grpc-timeout is not 1-8 digits and one of H M S m u n");
+    }
     call->deadline_ns = timeout_ns < FG_NEVER - call->start_ns ? call->start_ns + timeout_ns : FG_NEVER;
     return true;
 }

@@ -99,6 +99,34 @@ static bool sum_endpoints(struct fg_gateway *gateway, size_t cluster, struct end
     return complete;
 }
 
+static void put_limit(FILE *out, const char *name, uint32_t limit)
+{
+    if (limit == UINT32_MAX)
+        fprintf(out, ", \"%s\": null", name);
+    else
+        fprintf(out, ", \"%s\": %u", name, limit);
+}
+
+/* How much goes on at once, and how much may. */
+static void put_gate(const struct fg_gateway *gateway, size_t i, FILE *out)
+{
+    const struct fg_config_limits *limits = &gateway->config->clusters[i].limits;
+    struct fg_gate_info info;
+
+    fg_gate_describe(gateway->gates[i].gate, limits, &info);
+    fprintf(out, ", \"gate\": {\"in_progress\": %u", info.in_progress[FG_GATE_ACTIVE]);
+    put_limit(out, "limit", info.limit[FG_GATE_ACTIVE]);
+    fprintf(out, ", \"long_in_progress\": %u", info.in_progress[FG_GATE_LONG]);
+    put_limit(out, "long_limit", info.limit[FG_GATE_LONG]);
+    fprintf(out, ", \"pending\": %u, \"pending_limit\": %u, \"retries\": %u", info.pending, limits->pending,
+            info.retries);
+    if (limits->adaptive.enabled)
+        fprintf(out, ", \"adaptive\": {\"limit\": %u, \"baseline_ms\": %.3f, \"latency_ms\": %.3f, \"probing\": %s}",
+                info.adaptive.limit, (double)info.adaptive.base_ns / FG_MS, (double)info.adaptive.recent_ns / FG_MS,
+                info.adaptive.probing ? "true" : "false");
+    fputc('}', out);
+}
+
 void fg_inspect_clusters(struct fg_gateway *gateway, FILE *out)
 {
     const struct fg_config *config = gateway->config;
@@ -111,6 +139,7 @@ void fg_inspect_clusters(struct fg_gateway *gateway, FILE *out)
         complete = sum_endpoints(gateway, i, sums, cluster->endpoints_len) && complete;
         fputs(i > 0 ? ",\n {" : "\n {", out);
         fg_inspect_put_field(out, "name", fg_str_from(cluster->name));
+        put_gate(gateway, i, out);
         fputs(", \"endpoints\": [", out);
         for (size_t e = 0; e < cluster->endpoints_len; e++)
             put_endpoint(gateway, cluster, e, &sums[e], out);

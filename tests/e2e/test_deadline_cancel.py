@@ -59,6 +59,7 @@ def test_malformed_timeout_is_rejected(plain, bad):
         assert bad == " 1S", "only a value with a leading space is malformed HTTP/2 (RFC 9113 section 8.2.1)"
     else:
         assert trailers["grpc-status"] == "3" and trailers["x-fusegate-origin"] == "local_bad_request"
+        assert plain.metric("malformed_timeouts_total") == 1
     assert client.call(b"next") == b"next"
 
 

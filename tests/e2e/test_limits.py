@@ -171,6 +171,8 @@ def test_streams_at_once_are_exact_over_all_workers(gateway, scripted, workers):
     service.wait_active(5)
     wait_for("the others wait", lambda: gate.metric("calls_pending") == 35)
     assert any(one["wait"]["cause"] == "gate" for one in gate.json("/streams")["streams"])
+    seen = gate.json("/clusters")["clusters"][0]["gate"]
+    assert (seen["in_progress"], seen["limit"], seen["pending"]) == (5, 5, 35)
     for _ in calls:
         service.release.release()
     for call in calls:

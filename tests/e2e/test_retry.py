@@ -200,6 +200,7 @@ def test_pushback_that_forbids(gateway, scripted, value):
     gate = gateway(RETRY, endpoints=service.address, retry=f"attempts: 3, idempotent: true, {FAST}")
     error_of(lambda: Echo(gate.channel()).unary(b"", timeout=TIMEOUT))
     assert len(service.seen) == 1
+    assert gate.metric("malformed_pushbacks_total") == (value != "-1")
 
 
 def test_no_pause_that_the_deadline_does_not_allow(gateway, scripted):
