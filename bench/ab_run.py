@@ -23,11 +23,18 @@ def favour(pid):
         file.write(str(NICE))
 
 
+def free_ports(count):
+    ports = set()
+    while len(ports) < count:
+        ports.add(processes.free_port())
+    return list(ports)
+
+
 class Backend:
     """ab_backend and its control port."""
 
     def __init__(self, program, core, folder, seed):
-        self.control, *self.endpoints = [processes.free_port() for _ in range(scenario.ENDPOINTS + 1)]
+        self.control, *self.endpoints = free_ports(scenario.ENDPOINTS + 1)
         command = [program, self.control, scenario.SLOTS, scenario.SERVICE_US, seed, *self.endpoints]
         # It listens on its ports in order: the last one stands for all.
         self.server = processes.Server("backend", [str(word) for word in command], self.endpoints[-1], core, folder)
@@ -94,7 +101,10 @@ class Load:
 
     def end(self):
         """What it says of itself."""
-        text, _ = self.child.communicate(timeout=END_TIMEOUT_S)
+        try:
+            text, _ = self.child.communicate(timeout=END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"the load does not end: see {self.log.name}") from None
         if self.child.returncode != 0:
             raise RuntimeError(f"the load failed: see {self.log.name}")
         return json.loads(text)
@@ -134,11 +144,11 @@ def run(system, program, phases, tools, cores, folder, seed, errors_ppm):
         begin_ns = load.begin_ns()
         onsets, counters, end_ns = switch_faults(phases, begin_ns, backend, system)
         said = load.end()
-        endpoints = backend.stats()
+        endpoints, events = backend.stats(), system.events()
     rows = calls.read(load.records)
     os.unlink(load.records)
     ends = [begin_ns + int(sum(p.seconds for p in phases[:i + 1]) * 1e9) for i in range(len(phases))]
-    return {"load": said, "endpoints": endpoints, "dropped": sorted(getattr(system, "dropped", ())),
+    return {"load": said, "endpoints": endpoints, "events": events, "dropped": sorted(getattr(system, "dropped", ())),
             "phases": {phase.name: {"counters": counters[i],
                                     "priorities": calls.by_priority(rows.get(i, []), phase, onsets[i], ends[i])}
                        for i, phase in enumerate(phases)}}

@@ -74,6 +74,9 @@ http {{
     def counters(self):
         return {}
 
+    def events(self):
+        return []
+
 
 class Envoy(peers.Envoy):
     """(b) Envoy with all that its documentation offers for outlier detection, circuit breaking and retries, tuned to
@@ -171,6 +174,9 @@ class Envoy(peers.Envoy):
         text = get(self.admin, "/stats?filter=outlier_detection.ejections_enforced_total")
         return {"trips": sum(int(n) for n in re.findall(r": (\d+)", text))}
 
+    def events(self):
+        return []
+
 
 class Fusegate(peers.Fusegate):
     """(c) fusegate with ab.yaml, less the keys that the binary does not know."""
@@ -216,6 +222,10 @@ class Fusegate(peers.Fusegate):
         trips = re.findall(r"^fusegate_breaker_trips_total\{.*\} (\d+)", text, re.M)
         others = re.findall(r"^fusegate_(\w+_total(?:\{.*\})?) (\d+)", text, re.M)
         return {"trips": sum(int(n) for n in trips), **{key: int(n) for key, n in others if n != "0"}}
+
+    def events(self):
+        """The last changes of state of its circuits, with their causes; it keeps a bounded number."""
+        return json.loads(get(self.admin, "/events"))["events"]
 
 
 SYSTEMS = [Status, Envoy, Fusegate]
