@@ -330,20 +330,20 @@ void fg_ask_encode(FILE *out, const char *text)
     }
 }
 
-const char *fg_json_text(const json_t *object, const char *key)
+const char *fg_answer_text(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text ? text : "";
 }
 
-double fg_json_number(const json_t *object, const char *key)
+double fg_answer_number(const json_t *object, const char *key)
 {
     return json_number_value(json_object_get(object, key));
 }
 
-char *fg_json_name(const json_t *object, const char *key)
+char *fg_answer_name(const json_t *object, const char *key)
 {
-    const char *text = fg_json_text(object, key);
+    const char *text = fg_answer_text(object, key);
     char *name = fg_alloc(strlen(text) + 1), *at = name;
 
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
@@ -357,7 +357,7 @@ char *fg_json_name(const json_t *object, const char *key)
 
 void fg_grid_name(struct fg_grid *grid, const json_t *object, const char *key)
 {
-    char *name = fg_json_name(object, key);
+    char *name = fg_answer_name(object, key);
 
     fg_grid_cell(grid, name);
     free(name);

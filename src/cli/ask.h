@@ -60,11 +60,11 @@ void fg_ask_encode(FILE *out, const char *text);
 
 /* ---- reading answers: what is absent is "" or 0 ---- */
 
-const char *fg_json_text(const json_t *object, const char *key);
-double fg_json_number(const json_t *object, const char *key);
+const char *fg_answer_text(const json_t *object, const char *key);
+double fg_answer_number(const json_t *object, const char *key);
 
 /* A name that peers may have chosen: the gateway shows its bytes as Latin-1, this gives the bytes. To be freed. */
-char *fg_json_name(const json_t *object, const char *key);
+char *fg_answer_name(const json_t *object, const char *key);
 void fg_grid_name(struct fg_grid *grid, const json_t *object, const char *key);
 
 #endif

@@ -27,7 +27,7 @@ struct options {
 
 static void put_name(struct fg_grid *grid, const json_t *breaker, const char *key)
 {
-    if (fg_json_text(breaker, key)[0])
+    if (fg_answer_text(breaker, key)[0])
         fg_grid_name(grid, breaker, key);
     else
         fg_grid_cell(grid, "all");
@@ -36,28 +36,28 @@ static void put_name(struct fg_grid *grid, const json_t *breaker, const char *ke
 static void put_breaker(struct fg_grid *grid, const json_t *breaker)
 {
     const json_t *since = json_object_get(breaker, "since_ms");
-    const char *cause = fg_json_text(breaker, "cause");
-    bool closed = strcmp(fg_json_text(breaker, "state"), "closed") == 0;
+    const char *cause = fg_answer_text(breaker, "cause");
+    bool closed = strcmp(fg_answer_text(breaker, "state"), "closed") == 0;
     char text[FG_DURATION_BYTES];
 
     fg_grid_name(grid, breaker, "cluster");
     put_name(grid, breaker, "endpoint");
     put_name(grid, breaker, "method");
-    fg_grid_cell(grid, fg_json_text(breaker, "state"));
+    fg_grid_cell(grid, fg_answer_text(breaker, "state"));
     fg_grid_cell(grid, since ? fg_duration_text(json_number_value(since), text) : "-");
     fg_grid_cell(grid, cause[0] ? cause : "-");
     if (cause[0]) {
-        fg_grid_cellf(grid, "%.4g", fg_json_number(breaker, "observed"));
-        fg_grid_cellf(grid, "%.4g", fg_json_number(breaker, "threshold"));
+        fg_grid_cellf(grid, "%.4g", fg_answer_number(breaker, "observed"));
+        fg_grid_cellf(grid, "%.4g", fg_answer_number(breaker, "threshold"));
     } else {
         fg_grid_cell(grid, "-");
         fg_grid_cell(grid, "-");
     }
-    fg_grid_cellf(grid, "%.10g", fg_json_number(breaker, "calls"));
-    fg_grid_cellf(grid, "%.10g", fg_json_number(breaker, "failures"));
-    fg_grid_cellf(grid, "%.0f", fg_json_number(breaker, "refused"));
-    fg_grid_cellf(grid, "%.0f", fg_json_number(breaker, "shed"));
-    fg_grid_cell(grid, closed ? "-" : fg_duration_text(fg_json_number(breaker, "retry_in_ms"), text));
+    fg_grid_cellf(grid, "%.10g", fg_answer_number(breaker, "calls"));
+    fg_grid_cellf(grid, "%.10g", fg_answer_number(breaker, "failures"));
+    fg_grid_cellf(grid, "%.0f", fg_answer_number(breaker, "refused"));
+    fg_grid_cellf(grid, "%.0f", fg_answer_number(breaker, "shed"));
+    fg_grid_cell(grid, closed ? "-" : fg_duration_text(fg_answer_number(breaker, "retry_in_ms"), text));
 }
 
 static int show(const struct fg_ask *ask, const char *target)
@@ -79,9 +79,9 @@ static int show(const struct fg_ask *ask, const char *target)
     fg_grid_end(&grid);
     if (json_array_size(all) == 0)
         printf("no such circuits\n");
-    if (fg_json_number(root, "left_out") > 0)
+    if (fg_answer_number(root, "left_out") > 0)
         printf("and %.0f more: --limit, --cluster, --endpoint, --method or --state choose\n",
-               fg_json_number(root, "left_out"));
+               fg_answer_number(root, "left_out"));
     json_decref(root);
     return FG_EXIT_OK;
 }

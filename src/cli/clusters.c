@@ -18,23 +18,23 @@ static void put_endpoint(struct fg_grid *grid, const json_t *cluster, const json
     static const char *const counts[] = {"weight", "connections", "stalled", "streams", "active", "waiting"};
     const json_t *breaker = json_object_get(endpoint, "breaker");
     json_t *methods = json_object_get(endpoint, "methods"), *method;
-    double refused = fg_json_number(breaker, "refused");
+    double refused = fg_answer_number(breaker, "refused");
     unsigned not_closed = 0;
     const char *name;
 
     json_object_foreach(methods, name, method)
     {
-        not_closed += strcmp(fg_json_text(method, "state"), "closed") != 0;
-        refused += fg_json_number(method, "refused");
+        not_closed += strcmp(fg_answer_text(method, "state"), "closed") != 0;
+        refused += fg_answer_number(method, "refused");
     }
     fg_grid_name(grid, cluster, "name");
     fg_grid_name(grid, endpoint, "address");
-    fg_grid_cell(grid, fg_json_text(breaker, "state"));
+    fg_grid_cell(grid, fg_answer_text(breaker, "state"));
     fg_grid_cellf(grid, "%zu", json_object_size(methods));
     fg_grid_cellf(grid, "%u", not_closed);
     fg_grid_cellf(grid, "%.0f", refused);
     for (size_t i = 0; i < FG_ARRAY_LEN(counts); i++)
-        fg_grid_cellf(grid, "%.0f", fg_json_number(endpoint, counts[i]));
+        fg_grid_cellf(grid, "%.0f", fg_answer_number(endpoint, counts[i]));
 }
 
 static int show(const struct fg_ask *ask)

@@ -17,27 +17,27 @@ static const char *const headings[] = {">SEQ",   "TIME",  "CLUSTER",   "ENDPOINT
 
 static void put_event(struct fg_grid *grid, const json_t *event)
 {
-    const char *cause = fg_json_text(event, "cause"), *endpoint = fg_json_text(event, "endpoint");
-    const char *method = fg_json_text(event, "method");
-    bool trip = strcmp(fg_json_text(event, "to"), "open") == 0;
+    const char *cause = fg_answer_text(event, "cause"), *endpoint = fg_answer_text(event, "endpoint");
+    const char *method = fg_answer_text(event, "method");
+    bool trip = strcmp(fg_answer_text(event, "to"), "open") == 0;
 
-    fg_grid_cellf(grid, "%.0f", fg_json_number(event, "seq"));
-    fg_grid_cell(grid, fg_json_text(event, "time"));
+    fg_grid_cellf(grid, "%.0f", fg_answer_number(event, "seq"));
+    fg_grid_cell(grid, fg_answer_text(event, "time"));
     fg_grid_name(grid, event, "cluster");
     fg_grid_cell(grid, endpoint[0] ? endpoint : "all");
     if (method[0])
         fg_grid_name(grid, event, "method");
     else
         fg_grid_cell(grid, "all");
-    fg_grid_cellf(grid, "%s -> %s", fg_json_text(event, "from"), fg_json_text(event, "to"));
+    fg_grid_cellf(grid, "%s -> %s", fg_answer_text(event, "from"), fg_answer_text(event, "to"));
     fg_grid_cell(grid, trip ? cause : "-");
     if (trip) {
-        fg_grid_cellf(grid, "%.4g", fg_json_number(event, "observed"));
-        fg_grid_cellf(grid, "%.4g", fg_json_number(event, "threshold"));
+        fg_grid_cellf(grid, "%.4g", fg_answer_number(event, "observed"));
+        fg_grid_cellf(grid, "%.4g", fg_answer_number(event, "threshold"));
         if (json_is_true(json_object_get(event, "refuses_all")))
             fg_grid_cell(grid, "all");
         else
-            fg_grid_cellf(grid, "factor <= %.4g", fg_json_number(event, "severity") / 1000);
+            fg_grid_cellf(grid, "factor <= %.4g", fg_answer_number(event, "severity") / 1000);
     } else {
         for (int i = 0; i < 3; i++)
             fg_grid_cell(grid, "-");
@@ -68,9 +68,9 @@ static int show(const struct fg_ask *ask, const char *since, struct fg_grid *gri
     fg_grid_flush(grid);
     if (json_array_size(events) == 0)
         printf("no breaker has changed its state%s\n", strcmp(since, "0") == 0 ? "" : " since");
-    if (fg_json_number(root, "lost") > 0 && strcmp(since, "0") != 0)
-        printf("%.0f events before the first of these are no longer kept\n", fg_json_number(root, "lost"));
-    *next = fg_json_number(root, "next");
+    if (fg_answer_number(root, "lost") > 0 && strcmp(since, "0") != 0)
+        printf("%.0f events before the first of these are no longer kept\n", fg_answer_number(root, "lost"));
+    *next = fg_answer_number(root, "next");
     fflush(stdout);
     json_decref(root);
     return FG_EXIT_OK;

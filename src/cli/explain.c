@@ -28,7 +28,7 @@ struct options {
 
 static bool is_rollup(const json_t *circuit)
 {
-    return fg_json_text(circuit, "endpoint")[0] == '\0';
+    return fg_answer_text(circuit, "endpoint")[0] == '\0';
 }
 
 /* Without the leading slash. */
@@ -49,11 +49,11 @@ static int match(const char *method, const char *asked)
 
 static bool passes(const struct options *options, const json_t *circuit)
 {
-    char *cluster = fg_json_name(circuit, "cluster");
+    char *cluster = fg_answer_name(circuit, "cluster");
     bool wanted = !options->cluster || strcmp(cluster, options->cluster) == 0;
 
     free(cluster);
-    return wanted && fg_json_text(circuit, "method")[0] != '\0';
+    return wanted && fg_answer_text(circuit, "method")[0] != '\0';
 }
 
 /* The method that is meant, to be freed; NULL: none, or several. */
@@ -67,7 +67,7 @@ static char *choose_method(const struct options *options, const json_t *all)
 
     json_array_foreach((json_t *)all, i, circuit)
     {
-        char *method = fg_json_name(circuit, "method");
+        char *method = fg_answer_name(circuit, "method");
         int found = passes(options, circuit) ? match(method, options->method) : 0;
         if (found > quality) {
             free(best);
@@ -101,8 +101,8 @@ static void list_methods(const struct options *options, const json_t *all)
     {
         if (!passes(options, circuit))
             continue;
-        fg_nearest_offer(&nearest, bare(fg_json_text(circuit, "method")));
-        alike += match(fg_json_text(circuit, "method"), options->method) > 0;
+        fg_nearest_offer(&nearest, bare(fg_answer_text(circuit, "method")));
+        alike += match(fg_answer_text(circuit, "method"), options->method) > 0;
     }
     if (alike == 0 && nearest.best) {
         fprintf(stderr, "did you mean %s?\n", nearest.best);
@@ -111,7 +111,7 @@ static void list_methods(const struct options *options, const json_t *all)
     fputs(alike ? "there are several:\n" : "methods that were called:\n", stderr);
     json_array_foreach((json_t *)all, i, circuit)
     {
-        const char *method = fg_json_text(circuit, "method");
+        const char *method = fg_answer_text(circuit, "method");
         if (!passes(options, circuit) || strcmp(method, before) == 0 || (alike > 0 && !match(method, options->method)))
             continue;
         before = method;
@@ -148,9 +148,9 @@ static int say_unknown_endpoint(const struct options *options, const json_t *all
     fputs("; it was on:\n", stderr);
     json_array_foreach((json_t *)all, i, circuit)
     {
-        char *name = fg_json_name(circuit, "method");
+        char *name = fg_answer_name(circuit, "method");
         if (passes(options, circuit) && !is_rollup(circuit) && strcmp(name, method) == 0)
-            fprintf(stderr, "  %s\n", fg_json_text(circuit, "endpoint"));
+            fprintf(stderr, "  %s\n", fg_answer_text(circuit, "endpoint"));
         free(name);
     }
     return FG_EXIT_FAILED;
@@ -184,7 +184,7 @@ static json_t *ask_details(const struct options *options, const char *cluster, c
 
 static bool add_details(const struct options *options, const json_t *circuit, const char *method, json_t *list)
 {
-    char *cluster = fg_json_name(circuit, "cluster"), *endpoint = fg_json_name(circuit, "endpoint");
+    char *cluster = fg_answer_name(circuit, "cluster"), *endpoint = fg_answer_name(circuit, "endpoint");
     json_t *details = ask_details(options, cluster, endpoint, method);
 
     free(cluster);
@@ -204,9 +204,9 @@ static json_t *collect(const struct options *options, const json_t *all, const c
     for (int rollups = 0; rollups <= 1; rollups++)
         json_array_foreach((json_t *)all, i, circuit)
         {
-            char *name = fg_json_name(circuit, "method");
+            char *name = fg_answer_name(circuit, "method");
             bool wanted = passes(options, circuit) && strcmp(name, method) == 0 && is_rollup(circuit) == rollups &&
-                          (!options->endpoint || strcmp(fg_json_text(circuit, "endpoint"), options->endpoint) == 0);
+                          (!options->endpoint || strcmp(fg_answer_text(circuit, "endpoint"), options->endpoint) == 0);
             free(name);
             if (!wanted)
                 continue;

@@ -8,12 +8,12 @@
 
 static bool is(const json_t *object, const char *key, const char *value)
 {
-    return strcmp(fg_json_text(object, key), value) == 0;
+    return strcmp(fg_answer_text(object, key), value) == 0;
 }
 
 static void put_name(const json_t *circuit, const char *key, FILE *out)
 {
-    char *name = fg_json_name(circuit, key);
+    char *name = fg_answer_name(circuit, key);
 
     fg_print_text(out, name[0] == '/' && name[1] ? name + 1 : name);
     free(name);
@@ -22,14 +22,14 @@ static void put_name(const json_t *circuit, const char *key, FILE *out)
 /* Roll-ups and "*" stand for many. */
 static const char *verb(const json_t *circuit, const char *of_one, const char *of_many)
 {
-    const char *method = fg_json_text(circuit, "method");
+    const char *method = fg_answer_text(circuit, "method");
     return method[0] == '\0' || strcmp(method, "*") == 0 ? of_many : of_one;
 }
 
 static void put_subject(const json_t *circuit, FILE *out)
 {
-    bool of_endpoint = fg_json_text(circuit, "method")[0] == '\0',
-         of_all = fg_json_text(circuit, "endpoint")[0] == '\0';
+    bool of_endpoint = fg_answer_text(circuit, "method")[0] == '\0',
+         of_all = fg_answer_text(circuit, "endpoint")[0] == '\0';
 
     if (of_endpoint) {
         fputs("All methods", out);
@@ -56,7 +56,7 @@ static bool has_classes(const json_t *circuit)
 /* " for priority 1", or the factor where no priority has it. */
 static void put_class(const json_t *circuit, FILE *out)
 {
-    double factor = fg_json_number(circuit, "factor");
+    double factor = fg_answer_number(circuit, "factor");
     int priority = factor == 1000 ? 0 : factor == 1300 ? 1 : factor == 1600 ? 2 : -1;
 
     if (!has_classes(circuit))
@@ -69,7 +69,7 @@ static void put_class(const json_t *circuit, FILE *out)
 
 static void put_cause(const json_t *circuit, FILE *out)
 {
-    double observed = fg_json_number(circuit, "observed"), threshold = fg_json_number(circuit, "threshold");
+    double observed = fg_answer_number(circuit, "observed"), threshold = fg_answer_number(circuit, "threshold");
     bool slow = is(circuit, "cause", "slow_ratio");
 
     if (is(circuit, "cause", "consecutive_failures"))
@@ -81,7 +81,7 @@ static void put_cause(const json_t *circuit, FILE *out)
         fprintf(out, "a probe failed after %.0f of %.0f had succeeded", observed, threshold);
         return;
     } else {
-        fg_print_text(out, fg_json_text(circuit, "cause"));
+        fg_print_text(out, fg_answer_text(circuit, "cause"));
         return;
     }
     put_class(circuit, out);
@@ -109,7 +109,7 @@ static void put_refused_classes(const json_t *circuit, FILE *out)
     if (refused > 0)
         put_priorities(0, refused, out);
     else
-        fprintf(out, "classes of a factor up to %.4g", fg_json_number(circuit, "severity") / 1000);
+        fprintf(out, "classes of a factor up to %.4g", fg_answer_number(circuit, "severity") / 1000);
     fputs(", while ", out);
     put_priorities(refused, classes, out);
     fputs(refused + 1 == classes ? " goes on" : " go on", out);
@@ -117,7 +117,7 @@ static void put_refused_classes(const json_t *circuit, FILE *out)
 
 static void put_next_probe(const json_t *circuit, FILE *out)
 {
-    double ms = fg_json_number(circuit, "retry_in_ms");
+    double ms = fg_answer_number(circuit, "retry_in_ms");
     char text[FG_DURATION_BYTES];
 
     if (ms > 0)
@@ -137,7 +137,7 @@ static void put_since(const json_t *circuit, const char *before, const char *aft
 
 static void put_open(const json_t *circuit, FILE *out)
 {
-    double retrips = fg_json_number(circuit, "retrips");
+    double retrips = fg_answer_number(circuit, "retrips");
     char text[FG_DURATION_BYTES];
 
     fputs(verb(circuit, " is refused", " are refused"), out);
@@ -148,7 +148,7 @@ static void put_open(const json_t *circuit, FILE *out)
     put_next_probe(circuit, out);
     if (retrips > 1)
         fprintf(out, " (trip %.0f without healthy time in between: pause %s)", retrips,
-                fg_duration_text(fg_json_number(circuit, "pause_ms"), text));
+                fg_duration_text(fg_answer_number(circuit, "pause_ms"), text));
     fputs(".\n", out);
 }
 
@@ -158,10 +158,10 @@ static void put_half_open(const json_t *circuit, FILE *out)
     put_since(circuit, " for ", "", out);
     fprintf(out, ", after ");
     put_cause(circuit, out);
-    fprintf(out, ": %.0f probes are out, %.0f successes close it", fg_json_number(circuit, "permits_out"),
-            fg_json_number(circuit, "half_open_calls"));
+    fprintf(out, ": %.0f probes are out, %.0f successes close it", fg_answer_number(circuit, "permits_out"),
+            fg_answer_number(circuit, "half_open_calls"));
     put_refused_classes(circuit, out);
-    if (fg_json_number(circuit, "retry_in_ms") > 0)
+    if (fg_answer_number(circuit, "retry_in_ms") > 0)
         put_next_probe(circuit, out);
     fputs(".\n", out);
 }
@@ -170,12 +170,12 @@ static void put_closed(const json_t *circuit, FILE *out)
 {
     if (json_is_false(json_object_get(circuit, "enabled")))
         fprintf(out, "%s: breaker.enabled is false", verb(circuit, " passes", " pass"));
-    else if (fg_json_text(circuit, "endpoint")[0] == '\0')
+    else if (fg_answer_text(circuit, "endpoint")[0] == '\0')
         fputs(": this circuit only counts", out);
     else
         fprintf(out, "%s: closed", verb(circuit, " passes", " pass"));
     put_since(circuit, " for ", "", out);
-    if (fg_json_text(circuit, "cause")[0]) {
+    if (fg_answer_text(circuit, "cause")[0]) {
         fputs("; it was open because of ", out);
         put_cause(circuit, out);
     }
@@ -198,22 +198,22 @@ static void put_count(double count, const char *before, const char *what, FILE *
 static void put_window(const json_t *circuit, FILE *out)
 {
     const json_t *window = json_object_get(circuit, "window");
-    double calls = fg_json_number(window, "calls"), shed = fg_json_number(circuit, "shed_share");
+    double calls = fg_answer_number(window, "calls"), shed = fg_answer_number(circuit, "shed_share");
     char text[FG_DURATION_BYTES];
 
-    fprintf(out, "  last %s", fg_duration_text(fg_json_number(window, "ms"), text));
+    fprintf(out, "  last %s", fg_duration_text(fg_answer_number(window, "ms"), text));
     put_count(calls, ": ", "call", out);
-    put_share("failed", fg_json_number(window, "failures"), calls, out);
-    put_share("slow", fg_json_number(window, "slow"), fg_json_number(window, "slow_calls"), out);
-    put_share("overloaded", fg_json_number(window, "overloads"), fg_json_number(window, "overload_calls"), out);
-    put_count(fg_json_number(circuit, "consecutive_failures"), "; ", "failure", out);
+    put_share("failed", fg_answer_number(window, "failures"), calls, out);
+    put_share("slow", fg_answer_number(window, "slow"), fg_answer_number(window, "slow_calls"), out);
+    put_share("overloaded", fg_answer_number(window, "overloads"), fg_answer_number(window, "overload_calls"), out);
+    put_count(fg_answer_number(circuit, "consecutive_failures"), "; ", "failure", out);
     fputs(" in a row\n", out);
     if (shed > 0)
         fprintf(out, "  overloaded: %.3g %% of the calls are kept away from it\n", 100 * shed);
-    put_count(fg_json_number(circuit, "trips"), "  since the start: ", "trip", out);
-    put_count(fg_json_number(circuit, "refused"), ", ", "refusal", out);
-    if (fg_json_number(circuit, "shed") > 0)
-        fprintf(out, ", %.0f kept away because of overload", fg_json_number(circuit, "shed"));
+    put_count(fg_answer_number(circuit, "trips"), "  since the start: ", "trip", out);
+    put_count(fg_answer_number(circuit, "refused"), ", ", "refusal", out);
+    if (fg_answer_number(circuit, "shed") > 0)
+        fprintf(out, ", %.0f kept away because of overload", fg_answer_number(circuit, "shed"));
     fputc('\n', out);
 }
 
@@ -227,7 +227,7 @@ static void put_row(struct fg_grid *grid, const json_t *thresholds, const char *
     fg_grid_cell(grid, what);
     json_array_foreach((json_t *)thresholds, i, threshold)
     {
-        double value = fg_json_number(threshold, key);
+        double value = fg_answer_number(threshold, key);
         if (!share && value == 0)
             fg_grid_cell(grid, "off");
         else
@@ -250,9 +250,9 @@ static void put_thresholds(const json_t *circuit, FILE *out)
     else
         fg_grid_begin(&grid, out, of_all, FG_ARRAY_LEN(of_all));
     put_row(&grid, thresholds, "  failures in a row", "consecutive_failures", false);
-    snprintf(text, sizeof text, "  failed, of %.0f calls or more", fg_json_number(circuit, "minimum_calls"));
+    snprintf(text, sizeof text, "  failed, of %.0f calls or more", fg_answer_number(circuit, "minimum_calls"));
     put_row(&grid, thresholds, text, "failure_ratio", true);
-    snprintf(text, sizeof text, "  slow, of %.0f calls or more", fg_json_number(circuit, "minimum_calls"));
+    snprintf(text, sizeof text, "  slow, of %.0f calls or more", fg_answer_number(circuit, "minimum_calls"));
     put_row(&grid, thresholds, text, "slow_ratio", true);
     fg_grid_end(&grid);
 }
@@ -269,12 +269,12 @@ static void put_outcomes(const json_t *circuit, FILE *out)
     json_array_foreach(outcomes, i, outcome)
     {
         bool slow = json_is_true(json_object_get(outcome, "slow"));
-        double duration_ms = fg_json_number(outcome, "duration_ms"); /* in whole milliseconds */
-        fg_grid_cellf(&grid, "  %s", fg_json_text(outcome, "code"));
-        fg_grid_cell(&grid, fg_json_text(outcome, "source"));
-        fg_grid_cellf(&grid, "%s%s", fg_json_text(outcome, "class"), slow ? ", slow" : "");
+        double duration_ms = fg_answer_number(outcome, "duration_ms"); /* in whole milliseconds */
+        fg_grid_cellf(&grid, "  %s", fg_answer_text(outcome, "code"));
+        fg_grid_cell(&grid, fg_answer_text(outcome, "source"));
+        fg_grid_cellf(&grid, "%s%s", fg_answer_text(outcome, "class"), slow ? ", slow" : "");
         fg_grid_cell(&grid, duration_ms < 1 ? "< 1 ms" : fg_duration_text(duration_ms, text));
-        fg_grid_cell(&grid, fg_duration_text(fg_json_number(outcome, "age_ms"), text));
+        fg_grid_cell(&grid, fg_duration_text(fg_answer_number(outcome, "age_ms"), text));
     }
     fg_grid_end(&grid);
 }
@@ -290,6 +290,6 @@ void fg_explain_circuit(const json_t *circuit, FILE *out)
         put_closed(circuit, out);
     put_outcomes(circuit, out);
     put_window(circuit, out);
-    if (fg_json_text(circuit, "endpoint")[0] && !json_is_false(json_object_get(circuit, "enabled")))
+    if (fg_answer_text(circuit, "endpoint")[0] && !json_is_false(json_object_get(circuit, "enabled")))
         put_thresholds(circuit, out);
 }

@@ -16,20 +16,20 @@ static void put_stream(struct fg_grid *grid, const json_t *stream)
 {
     const json_t *wait = json_object_get(stream, "wait");
     const json_t *left = json_object_get(stream, "deadline_in_ms");
-    bool waits = strcmp(fg_json_text(wait, "cause"), "none") != 0;
+    bool waits = strcmp(fg_answer_text(wait, "cause"), "none") != 0;
     char text[FG_DURATION_BYTES];
 
     fg_grid_name(grid, stream, "method");
     fg_grid_name(grid, stream, "endpoint");
-    fg_grid_cell(grid, fg_json_text(json_object_get(stream, "downstream"), "peer"));
-    fg_grid_cell(grid, fg_json_text(stream, "phase"));
-    fg_grid_cellf(grid, "%.0f", fg_json_number(stream, "attempt"));
-    fg_grid_cell(grid, fg_duration_text(fg_json_number(stream, "age_ms"), text));
+    fg_grid_cell(grid, fg_answer_text(json_object_get(stream, "downstream"), "peer"));
+    fg_grid_cell(grid, fg_answer_text(stream, "phase"));
+    fg_grid_cellf(grid, "%.0f", fg_answer_number(stream, "attempt"));
+    fg_grid_cell(grid, fg_duration_text(fg_answer_number(stream, "age_ms"), text));
     fg_grid_cell(grid, left ? fg_duration_text(json_number_value(left), text) : "-");
-    fg_grid_cellf(grid, "%.0f", fg_json_number(stream, "messages_up"));
-    fg_grid_cellf(grid, "%.0f", fg_json_number(stream, "messages_down"));
-    fg_grid_cell(grid, waits ? fg_json_text(wait, "cause") : "-");
-    fg_grid_cell(grid, waits ? fg_duration_text(fg_json_number(wait, "age_ms"), text) : "-");
+    fg_grid_cellf(grid, "%.0f", fg_answer_number(stream, "messages_up"));
+    fg_grid_cellf(grid, "%.0f", fg_answer_number(stream, "messages_down"));
+    fg_grid_cell(grid, waits ? fg_answer_text(wait, "cause") : "-");
+    fg_grid_cell(grid, waits ? fg_duration_text(fg_answer_number(wait, "age_ms"), text) : "-");
 }
 
 static int show(const struct fg_ask *ask, const char *target)
