@@ -93,3 +93,12 @@ struct fg_header *fg_headers_find(const struct fg_headers *headers, struct fg_st
             return &headers->items[i];
     return NULL;
 }
+
+void fg_headers_add_copy(struct fg_headers *headers, struct fg_arena *arena, const struct fg_header *field)
+{
+    struct fg_header *copy = fg_headers_add_slot(headers, arena);
+
+    *copy = *field;
+    copy->name = field->token ? field->name : fg_arena_copy(arena, field->name);
+    copy->value = fg_arena_copy(arena, field->value);
+}

@@ -90,4 +90,7 @@ void fg_headers_add_token(struct fg_headers *headers, struct fg_arena *arena, en
 struct fg_header *fg_headers_get(const struct fg_headers *headers, enum fg_token token);
 struct fg_header *fg_headers_find(const struct fg_headers *headers, struct fg_str name);
 
+/* Appends a field whose strings are copied to ARENA. */
+void fg_headers_add_copy(struct fg_headers *headers, struct fg_arena *arena, const struct fg_header *field);
+
 #endif

@@ -118,3 +118,51 @@ void fg_outq_consume(struct fg_outq *q, size_t len)
     if (!q->head)
         drop_fill(q);
 }
+
+void fg_outq_keep(struct fg_outq *q, struct fg_buf buf)
+{
+    if (buf.len <= FG_CHUNK_OUT_BYTES / 16 || !buf.chunk || buf.len * 16 < buf.chunk->cap)
+        fg_outq_copy(q, buf.data, buf.len);
+    else
+        fg_outq_push(q, fg_buf_ref(buf));
+}
+
+struct fg_buf fg_outq_take(struct fg_outq *q)
+{
+    struct fg_seg *seg = q->head;
+    struct fg_buf buf = {seg->chunk, seg->data, seg->len};
+
+    q->bytes -= seg->len;
+    seg->chunk = NULL;
+    pop(q);
+    if (!q->head)
+        drop_fill(q);
+    return buf;
+}
+
+void fg_outq_move(struct fg_outq *q, size_t len, struct fg_outq *to)
+{
+    assert(len <= q->bytes);
+    while (len > 0) {
+        struct fg_seg *seg = q->head;
+        if (seg->len > len) {
+            fg_outq_push(to, fg_buf_ref((struct fg_buf){seg->chunk, seg->data, len}));
+            fg_outq_consume(q, len);
+            return;
+        }
+        len -= seg->len;
+        fg_outq_push(to, fg_outq_take(q));
+    }
+}
+
+void fg_outq_read(const struct fg_outq *q, void *out, size_t len)
+{
+    uint8_t *at = out;
+
+    for (const struct fg_seg *seg = q->head; len > 0; seg = seg->next) {
+        size_t n = FG_MIN(len, seg->len);
+        memcpy(at, seg->data, n);
+        at += n;
+        len -= n;
+    }
+}

@@ -37,4 +37,13 @@ void fg_outq_push(struct fg_outq *q, struct fg_buf buf); /* takes the reference 
 int fg_outq_peek(const struct fg_outq *q, struct iovec *iov, int max);
 void fg_outq_consume(struct fg_outq *q, size_t len);
 
+/* Keeps BUF (borrowed) at the end of the queue: what is small is copied, so that it does not hold a whole chunk. */
+void fg_outq_keep(struct fg_outq *q, struct fg_buf buf);
+/* Moves the first LEN bytes, which must be there, to the end of TO. */
+void fg_outq_move(struct fg_outq *q, size_t len, struct fg_outq *to);
+/* Copies the first LEN bytes, which must be there. */
+void fg_outq_read(const struct fg_outq *q, void *out, size_t len);
+/* Takes the first slice out, with its reference. The queue must not be empty. */
+struct fg_buf fg_outq_take(struct fg_outq *q);
+
 #endif

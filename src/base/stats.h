@@ -41,6 +41,7 @@
     X(deadlines_exceeded, "Calls whose deadline ran out in the gateway's hands")                                       \
     X(streams_over_duration, "Calls ended by max_stream_duration")                                                     \
     X(streams_idle, "Calls ended by stream_idle_timeout")                                                              \
+    X(cors_preflights, "Preflight requests of browsers that the gateway answered")                                     \
     X(malformed_timeouts, "Requests whose grpc-timeout could not be read")                                             \
     X(malformed_pushbacks, "Answers whose grpc-retry-pushback-ms could not be read")                                   \
     X(malformed_priorities, "Requests whose priority header was not 0, 1 or 2")                                        \

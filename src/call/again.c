@@ -62,7 +62,7 @@ void fg_call_commit(struct fg_call *call, struct fg_attempt *attempt)
         return;
     attempt->holds = false;
     call->headers_sent = true;
-    call->dialect->send_headers(call, &attempt->held);
+    fg_stream_send_headers(call->down, &attempt->held, false);
 }
 
 static void pass_on(struct fg_call *call, const struct fg_answer *answer)
@@ -77,12 +77,12 @@ static void pass_on(struct fg_call *call, const struct fg_answer *answer)
     call->outcome.source = answer->source;
     if (parts.headers.len > 0) {
         call->headers_sent = true;
-        call->dialect->send_headers(call, &parts.headers);
+        fg_stream_send_headers(call->down, &parts.headers, false);
     }
     if (call->headers_sent)
-        call->dialect->send_trailers(call, &parts.trailers);
+        fg_stream_send_trailers(call->down, &parts.trailers);
     else
-        call->dialect->send_trailers_only(call, &parts.trailers);
+        fg_stream_send_headers(call->down, &parts.trailers, true);
     fg_call_cancel_others(call, NULL);
     fg_call_finish(call);
 }

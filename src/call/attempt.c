@@ -253,9 +253,9 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
         if (!call->committed)
             fg_call_commit(call, attempt);
         call->bytes_down += buf.len;
-        call->dialect->send_data(call, fg_buf_ref(buf));
+        fg_stream_send_data(call->down, fg_buf_ref(buf), false);
     }
-    if (end_stream)
+    if (end_stream && !attempt->ended) /* what takes the data may have ended the call */
         no_status(attempt);
 }
 

@@ -231,12 +231,6 @@ struct fg_dialect {
     const char *name;
     /* Looks at the request; sets call->path and call->deadline_ns. False: it has answered with fg_call_fail. */
     bool (*begin)(struct fg_call *call);
-    /* The canonical (gRPC) answer, in the client's form. */
-    void (*send_headers)(struct fg_call *call, struct fg_headers *headers);
-    void (*send_data)(struct fg_call *call, struct fg_buf buf); /* takes the reference */
-    void (*send_trailers)(struct fg_call *call, struct fg_headers *trailers);
-    /* HEADERS that are trailers at once. */
-    void (*send_trailers_only)(struct fg_call *call, struct fg_headers *headers);
     /* A status of the gateway's own, before or after the headers were sent. */
     void (*send_reply)(struct fg_call *call, const struct fg_reply *reply);
 };

@@ -10,12 +10,18 @@
 #define FG_REASONS(X)                                                                                                  \
     X(NONE, OK, TRAILERS)                                                                                              \
     X(NO_ROUTE, UNIMPLEMENTED, NO_ROUTE)                                                                               \
+    X(BAD_REQUEST, INVALID_ARGUMENT, BAD_REQUEST)                                                                      \
     X(NOT_GRPC, UNKNOWN, BAD_REQUEST)                                                                                  \
     X(GRPC_NEEDS_HTTP2, UNIMPLEMENTED, BAD_REQUEST)                                                                    \
     X(METHOD_NOT_POST, INTERNAL, BAD_REQUEST)                                                                          \
     X(MALFORMED_TIMEOUT, INVALID_ARGUMENT, BAD_REQUEST)                                                                \
     X(HEADERS_TOO_LARGE, RESOURCE_EXHAUSTED, LIMIT)                                                                    \
     X(MALFORMED_MESSAGE, INTERNAL, BAD_REQUEST)                                                                        \
+    X(MESSAGE_TOO_LARGE, RESOURCE_EXHAUSTED, LIMIT)                                                                    \
+    X(UNSUPPORTED_ENCODING, UNIMPLEMENTED, BAD_REQUEST)                                                                \
+    X(NO_DESCRIPTORS, UNIMPLEMENTED, BAD_REQUEST)                                                                      \
+    X(UNKNOWN_METHOD, UNIMPLEMENTED, NO_ROUTE)                                                                         \
+    X(CARDINALITY, UNIMPLEMENTED, PROTOCOL)                                                                            \
     X(BREAKER_OPEN, UNAVAILABLE, BREAKER)                                                                              \
     X(QUEUE_FULL, UNAVAILABLE, QUEUE)                                                                                  \
     X(QUEUE_TIMEOUT, UNAVAILABLE, QUEUE)                                                                               \

@@ -223,10 +223,50 @@ static void check_limits(struct fg_checker *c, const struct fg_raw_route *route)
             "then the route has one limit");
 }
 
+/* ---- browsers ---- */
+
+/* "scheme://host:port", as a browser writes it: nothing follows. */
+static bool is_origin(struct fg_str text)
+{
+    const char *host = text.len > 3 ? memmem(text.p, text.len, "://", 3) : NULL;
+
+    if (!host || host == text.p || host + 3 == text.p + text.len)
+        return false;
+    for (const char *at = host + 3; at < text.p + text.len; at++)
+        if (*at <= ' ' || *at >= 0x7f || strchr("/?#@*,", *at) || (*at >= 'A' && *at <= 'Z'))
+            return false;
+    return true;
+}
+
+static void check_cors(struct fg_checker *c, const struct fg_config_cors *cors)
+{
+    const struct fg_table *table = fg_check_under(fg_check_under(fg_schema(), "routes"), "cors");
+    const struct fg_table *origins = fg_check_under(table, "origins");
+    const struct fg_mark *credentials = fg_check_good(c, cors, table, "credentials");
+
+    for (size_t i = 0; i < cors->origins_len; i++) {
+        const struct fg_mark *mark = fg_check_good(c, &cors->origins[i], origins, "origin");
+        bool any = mark && strcmp(cors->origins[i].origin, "*") == 0;
+        if (any && cors->credentials && credentials)
+            fg_check_complain(
+                c, credentials,
+                "found true, but origins has \"*\": any page could act for whoever is logged in; name the "
+                "origins, or leave credentials out");
+        else if (any && cors->origins_len > 1)
+            fg_check_complain(c, mark, "found \"*\" beside other origins: it allows all; leave the others out");
+        else if (mark && !any && !is_origin(fg_str_from(cors->origins[i].origin)))
+            fg_check_complain(c, mark,
+                              "found \"%s\", expected scheme://host or scheme://host:port in lower case, without a "
+                              "path, or \"*\"",
+                              cors->origins[i].origin);
+    }
+}
+
 void fg_check_route(struct fg_checker *c, const struct fg_raw_route *route)
 {
     check_times(c, route);
     check_outcomes(c, &route->out.outcomes);
     check_retry(c, route);
     check_limits(c, route);
+    check_cors(c, &route->out.cors);
 }

@@ -150,6 +150,18 @@ struct fg_config_tenant {
 
 enum fg_config_path_match { FG_MATCH_ANY, FG_MATCH_PREFIX, FG_MATCH_EXACT };
 
+/* Which pages may call from a browser (fetch.spec.whatwg.org, "CORS protocol"). */
+struct fg_config_origin {
+    const char *origin; /* "https://shop.example", or "*": any */
+};
+
+struct fg_config_cors {
+    struct fg_config_origin *origins;
+    size_t origins_len; /* 0: none; no CORS field is ever sent */
+    bool credentials;
+    uint64_t max_age_ns;
+};
+
 struct fg_config_route {
     enum fg_config_path_match path_match;
     const char *path; /* "/pkg.Service/" for method "pkg.Service/ *" */
@@ -168,6 +180,8 @@ struct fg_config_route {
     struct fg_config_retry retry;
     struct fg_config_rate_limit rate_limit;
     struct fg_config_message_limit message_limit;
+    uint64_t max_message; /* bytes; of what is kept whole because its form is changed */
+    struct fg_config_cors cors;
     int line; /* where the file defines it */
 };
 

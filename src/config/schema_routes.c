@@ -204,6 +204,43 @@ static const struct fg_key message_limit_keys[] = {
 
 static const struct fg_table message_limit_table = {.title = "message_limit of a route", KEYS(message_limit_keys)};
 
+#define F(member) FIELD(struct fg_config_origin, member)
+static const struct fg_key origin_keys[] = {
+    {.name = "origin",
+     .type = FG_KEY_TEXT,
+     F(origin),
+     .flags = FG_KEY_REQUIRED,
+     .max = 512,
+     .description = "Scheme, host and port as the browser sends them (`https://shop.example`), or `*` for any."},
+};
+#undef F
+
+static const struct fg_table origin_table = {.title = "origins of cors",
+                                             KEYS(origin_keys),
+                                             .bytes = sizeof(struct fg_config_origin),
+                                             .shorthand = FG_SHORTHAND_ALLOWED};
+
+#define F(member) FIELD(struct fg_config_cors, member)
+static const struct fg_key cors_keys[] = {
+    {.name = "origins",
+     .type = FG_KEY_LIST,
+     ITEMS(struct fg_config_cors, origins),
+     .table = &origin_table,
+     .flags = FG_KEY_REQUIRED,
+     .min = 1,
+     .max = 100,
+     .description = "Pages that may call."},
+    VALUE(BOOL, "credentials", credentials, "false", "Browsers may send cookies and read the answers."),
+    NUMBER(DURATION, "max_age", max_age_ns, "10m", 0, DAY, "How long a browser may remember a preflight's answer."),
+};
+#undef F
+
+static const struct fg_table cors_table = {
+    .title = "cors of a route",
+    .about = "Preflight requests are answered by the gateway; every header may be sent, and every header of the answer "
+             "may be read.",
+    KEYS(cors_keys)};
+
 /* ---- routes ---- */
 
 #define F(member) FIELD(struct fg_raw_route, member)
@@ -232,6 +269,10 @@ static const struct fg_key route_keys[] = {
     OPTIONAL("rate_limit", out.rate_limit, rate_limit_table, "How often calls may come. Absent: no limit."),
     OPTIONAL("message_limit", out.message_limit, message_limit_table,
              "How often messages may come in one stream. Absent: no limit."),
+    NUMBER(SIZE, "max_message", out.max_message, "4MiB", 1, 255 * MIB,
+           "The largest message that the gateway keeps whole to change its form, for clients that do not speak gRPC. A "
+           "larger one ends the call with RESOURCE_EXHAUSTED."),
+    OPTIONAL("cors", out.cors, cors_table, "Which pages may call from a browser. Absent: none."),
 };
 #undef F
 

@@ -1,10 +1,47 @@
-#include "dialect/dialect.h"
+/* Which language a request is in. */
+#include "dialect/cors.h"
+#include "dialect/face.h"
 
-const struct fg_dialect *fg_dialect_detect(const struct fg_conn *conn, const struct fg_headers *request)
+static bool is_grpc_web(struct fg_str type)
+{
+    return fg_grpc_web_is_content_type(type);
+}
+
+static bool is_connect_unary(struct fg_str type)
+{
+    return fg_face_is_type(type, FG_STR("application/proto")) || fg_face_is_type(type, FG_STR("application/json"));
+}
+
+static bool is_connect_stream(struct fg_str type)
+{
+    return fg_face_is_type(type, FG_STR("application/connect+proto")) ||
+           fg_face_is_type(type, FG_STR("application/connect+json"));
+}
+
+static const struct {
+    bool (*is_type)(struct fg_str content_type);
+    const struct fg_face_ops *face;
+} faces[] = {
+    {is_grpc_web, &fg_face_grpc_web},
+    {is_connect_unary, &fg_face_connect_unary},
+    {is_connect_stream, &fg_face_connect_stream},
+};
+
+void fg_dialect_start(struct fg_call_env *env, struct fg_stream *client, struct fg_headers *request, unsigned flags)
 {
     const struct fg_header *type = fg_headers_get(request, FG_TOKEN_CONTENT_TYPE);
 
-    if (!type || !fg_grpc_is_content_type(type->value) || !fg_conn_is_h2(conn))
-        return &fg_dialect_none;
-    return &fg_dialect_grpc;
+    if (fg_cors_preflight(env, client, request, flags))
+        return;
+    if (type && fg_grpc_is_content_type(type->value) && fg_conn_is_h2(client->conn)) {
+        fg_call_start(env, &fg_dialect_grpc, client, request, flags);
+        return;
+    }
+    for (size_t i = 0; type && i < FG_ARRAY_LEN(faces); i++) {
+        if (faces[i].is_type(type->value)) {
+            fg_face_start(env, faces[i].face, client, request, flags);
+            return;
+        }
+    }
+    fg_call_start(env, &fg_dialect_none, client, request, flags);
 }

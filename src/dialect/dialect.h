@@ -7,6 +7,11 @@
 extern const struct fg_dialect fg_dialect_grpc;
 extern const struct fg_dialect fg_dialect_none; /* answers 415: no dialect of ours */
 
-const struct fg_dialect *fg_dialect_detect(const struct fg_conn *conn, const struct fg_headers *request);
+/* What gRPC does, for all that look like it to the call. */
+bool fg_grpc_begin(struct fg_call *call);
+void fg_grpc_send_reply(struct fg_call *call, const struct fg_reply *reply);
+
+/* A request has arrived: finds its language and begins its call. */
+void fg_dialect_start(struct fg_call_env *env, struct fg_stream *client, struct fg_headers *request, unsigned flags);
 
 #endif

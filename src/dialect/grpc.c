@@ -14,7 +14,7 @@ static bool reject(struct fg_call *call, enum fg_reason reason, const char *mess
     return false;
 }
 
-static bool begin(struct fg_call *call)
+bool fg_grpc_begin(struct fg_call *call)
 {
     const struct fg_header *path = fg_headers_get(&call->request, FG_TOKEN_PATH);
     const struct fg_header *method = fg_headers_get(&call->request, FG_TOKEN_METHOD);
@@ -33,26 +33,6 @@ static bool begin(struct fg_call *call)
     }
     call->deadline_ns = timeout_ns < FG_NEVER - call->start_ns ? call->start_ns + timeout_ns : FG_NEVER;
     return true;
-}
-
-static void send_headers(struct fg_call *call, struct fg_headers *headers)
-{
-    fg_stream_send_headers(call->down, headers, false);
-}
-
-static void send_data(struct fg_call *call, struct fg_buf buf)
-{
-    fg_stream_send_data(call->down, buf, false);
-}
-
-static void send_trailers(struct fg_call *call, struct fg_headers *trailers)
-{
-    fg_stream_send_trailers(call->down, trailers);
-}
-
-static void send_trailers_only(struct fg_call *call, struct fg_headers *headers)
-{
-    fg_stream_send_headers(call->down, headers, true);
 }
 
 /* Row C2: whose status this is, what was observed, what the limit is. */
@@ -78,7 +58,7 @@ static struct fg_str details(struct fg_call *call, const struct fg_reply *reply)
     return fg_status_details_encode(call->down->arena, &status);
 }
 
-static void send_reply(struct fg_call *call, const struct fg_reply *reply)
+void fg_grpc_send_reply(struct fg_call *call, const struct fg_reply *reply)
 {
     struct fg_arena *arena = call->down->arena;
     struct fg_headers headers;
@@ -102,6 +82,4 @@ static void send_reply(struct fg_call *call, const struct fg_reply *reply)
         fg_stream_send_headers(call->down, &headers, true);
 }
 
-const struct fg_dialect fg_dialect_grpc = {
-    "grpc", begin, send_headers, send_data, send_trailers, send_trailers_only, send_reply,
-};
+const struct fg_dialect fg_dialect_grpc = {"grpc", fg_grpc_begin, fg_grpc_send_reply};

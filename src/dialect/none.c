@@ -43,18 +43,4 @@ static void send_reply(struct fg_call *call, const struct fg_reply *reply)
         fg_stream_send_data(call->down, fg_buf_copy(body.p, body.len), true);
 }
 
-static void never_headers(struct fg_call *call, struct fg_headers *headers)
-{
-    (void)call;
-    (void)headers;
-}
-
-static void never_data(struct fg_call *call, struct fg_buf buf)
-{
-    (void)call;
-    fg_buf_unref(&buf);
-}
-
-const struct fg_dialect fg_dialect_none = {
-    "none", begin, never_headers, never_data, never_headers, never_headers, send_reply,
-};
+const struct fg_dialect fg_dialect_none = {"none", begin, send_reply};

@@ -18,7 +18,7 @@ static struct fg_server *server_of(struct fg_conn_side *side)
 static void on_request(struct fg_stream *stream, struct fg_headers *headers, unsigned flags)
 {
     struct fg_worker *worker = stream->conn->side->owner;
-    fg_call_start(&worker->env, fg_dialect_detect(stream->conn, headers), stream, headers, flags);
+    fg_dialect_start(&worker->env, stream, headers, flags);
 }
 
 static bool has_connections(const struct fg_worker *worker)

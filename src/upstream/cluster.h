@@ -51,7 +51,16 @@ struct fg_cluster {
     struct fg_turn_task turn_task;  /* the gate's wake of the own worker */
     struct fg_mail turn_mail;       /* of another one */
     void *owner;
+    struct fg_descriptors *descriptors; /* this worker's reference to what the services look like; NULL: not known */
 };
+
+struct fg_descriptors;
+
+/* Borrowed for this turn: fg_descriptors_ref keeps it. NULL: none yet. */
+static inline struct fg_descriptors *fg_cluster_descriptors(const struct fg_cluster *cluster)
+{
+    return cluster->descriptors;
+}
 
 /* 0, or -1 with a sentence in ERROR (an endpoint's name does not resolve, the TLS files are bad). TLS may be NULL. SEED
  * starts the balancer's random numbers. */

@@ -40,6 +40,8 @@ static const char every_key[] =
     "          buffer: 1MiB, backoff: {initial: 10ms, multiplier: 1.5, jitter: 0%, max: 1s}}\n"
     "  rate_limit: {rate: 600/m, burst: 20, key: 'header:X-Api-Key'}\n"
     "  message_limit: {rate: 7/s, burst: 5, action: reject}\n"
+    "  max_message: 3MiB\n"
+    "  cors: {origins: [https://a.example, 'http://b:8080'], credentials: true, max_age: 3s}\n"
     "- {match: {path: /exact}, cluster: a}\n"
     "- {match: {path_prefix: /web/}, cluster: a}\n"
     "- {match: {method: 'a.v1.S/*'}, cluster: a}\n"

@@ -38,6 +38,8 @@ static void expect_route_defaults(const struct fg_config_route *r)
     assert_int_equal(r->rate_limit.key, FG_LIMIT_KEY_NONE);
     assert_null(r->rate_limit.header);
     assert_int_equal(r->message_limit.interval_ns, 0);
+    assert_int_equal(r->max_message, 4 << 20);
+    assert_int_equal(r->cors.origins_len, 0);
 }
 
 static void expect_cluster_defaults(const struct fg_config_cluster *c)
@@ -147,6 +149,12 @@ static void every_key_of_a_route_reaches_its_field(void **state)
     assert_int_equal(r->message_limit.interval_ns, 142857143);
     assert_int_equal(r->message_limit.burst, 5);
     assert_int_equal(r->message_limit.action, FG_MESSAGE_REJECT);
+    assert_int_equal(r->max_message, 3 << 20);
+    assert_int_equal(r->cors.origins_len, 2);
+    assert_string_equal(r->cors.origins[0].origin, "https://a.example");
+    assert_string_equal(r->cors.origins[1].origin, "http://b:8080");
+    assert_true(r->cors.credentials);
+    assert_int_equal(r->cors.max_age_ns, 3 * FG_S);
     fg_config_unref(c);
 }
 

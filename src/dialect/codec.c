@@ -1,0 +1,159 @@
+#include "dialect/codec.h"
+
+#include <stdlib.h>
+
+#include "rpc/gzip.h"
+#include "rpc/message.h"
+#include "rpc/proto_json.h"
+
+static bool is_gzip(struct fg_str encoding)
+{
+    return fg_str_eq(encoding, FG_STR("gzip"));
+}
+
+static bool is_identity(struct fg_str encoding)
+{
+    return encoding.len == 0 || fg_str_eq(encoding, FG_STR("identity"));
+}
+
+static void begin_json(struct fg_codec *codec, struct fg_face *face, const struct fg_headers *request,
+                       struct fg_str encoding)
+{
+    codec->json = true;
+    codec->sends_gzip = is_gzip(encoding);
+    codec->descriptors = fg_face_descriptors(face, request);
+    codec->method = codec->descriptors ? fg_descriptors_method(codec->descriptors, face->path) : NULL;
+    if (!is_gzip(encoding) && !is_identity(encoding))
+        fg_face_refuse(face, FG_REASON_UNSUPPORTED_ENCODING, 0,
+                       fg_arena_printf(face->arena, "unknown compression \"%.*s\": supported are gzip and identity",
+                                       (int)FG_MIN(encoding.len, (size_t)100), encoding.p));
+    else if (!codec->descriptors)
+        fg_face_refuse(face, FG_REASON_NO_DESCRIPTORS, 0,
+                       FG_STR("JSON needs the service's descriptors, and the gateway has none: see the cluster's "
+                              "`descriptors`"));
+    else if (!codec->method)
+        fg_face_refuse(face, FG_REASON_UNKNOWN_METHOD, 0,
+                       fg_arena_printf(face->arena, "the service's descriptors have no method %.*s",
+                                       (int)FG_MIN(face->path.len, (size_t)200), face->path.p));
+}
+
+void fg_codec_begin(struct fg_codec *codec, struct fg_face *face, const struct fg_headers *request, bool json,
+                    struct fg_str encoding, struct fg_str accepts, struct fg_headers *out)
+{
+    fg_headers_add_token(out, face->arena, FG_TOKEN_CONTENT_TYPE, FG_STR("application/grpc+proto"));
+    if (json) {
+        begin_json(codec, face, request, encoding);
+        fg_headers_add_token(out, face->arena, FG_TOKEN_GRPC_ACCEPT_ENCODING, FG_STR("identity"));
+        return;
+    }
+    if (encoding.len > 0)
+        fg_headers_add_token(out, face->arena, FG_TOKEN_GRPC_ENCODING, encoding);
+    if (accepts.len > 0)
+        fg_headers_add_token(out, face->arena, FG_TOKEN_GRPC_ACCEPT_ENCODING, accepts);
+}
+
+void fg_codec_cleanup(struct fg_codec *codec)
+{
+    if (codec->descriptors)
+        fg_descriptors_unref(codec->descriptors);
+    codec->descriptors = NULL;
+}
+
+void fg_codec_answers_in(struct fg_codec *codec, struct fg_str encoding)
+{
+    codec->answers_gzip = is_gzip(encoding);
+}
+
+void fg_codec_too_large(struct fg_face *face, const char *whose)
+{
+    fg_face_fail(face, FG_REASON_MESSAGE_TOO_LARGE, FG_STATUS_RESOURCE_EXHAUSTED,
+                 fg_arena_printf(face->arena, "a message of the %s is larger than the route's max_message, %llu bytes",
+                                 whose, (unsigned long long)fg_face_max_message(face)));
+}
+
+/* Replaces CONTENT by what it is when it is not compressed. */
+static bool inflate_content(struct fg_face *face, struct fg_outq *content, bool is_known, const char *whose)
+{
+    struct fg_outq plain;
+
+    fg_outq_init(&plain, face->mem);
+    enum fg_gzip_result result =
+        is_known ? fg_gzip_inflate(content, fg_face_max_message(face), &plain) : FG_GZIP_MALFORMED;
+    if (result == FG_GZIP_OK) {
+        fg_outq_cleanup(content);
+        fg_outq_move(&plain, plain.bytes, content);
+    } else if (result == FG_GZIP_TOO_LARGE) {
+        fg_codec_too_large(face, whose);
+    } else {
+        fg_face_fail(face, FG_REASON_MALFORMED_MESSAGE,
+                     whose[0] == 'r' ? FG_STATUS_INVALID_ARGUMENT : FG_STATUS_INTERNAL,
+                     fg_arena_printf(face->arena, "a compressed message of the %s cannot be read: %s", whose,
+                                     is_known ? "it is no gzip" : "no encoding that is known is declared"));
+    }
+    fg_outq_cleanup(&plain);
+    return result == FG_GZIP_OK;
+}
+
+/* Says where in the JSON, and in which field. */
+static void fail_convert(struct fg_face *face, const struct fg_proto_json_error *error, bool request)
+{
+    struct fg_str text =
+        error->line > 0
+            ? fg_arena_printf(face->arena, "the request is no valid %s: line %d, column %d%s%s: %s", "JSON message",
+                              error->line, error->column, error->path[0] ? ", " : "", error->path, error->message)
+            : fg_arena_printf(face->arena, "a message of the %s cannot be converted%s%s: %s",
+                              request ? "request" : "answer", error->path[0] ? ", " : "", error->path, error->message);
+    fg_face_fail(face, FG_REASON_MALFORMED_MESSAGE,
+                 request || error->code == FG_STATUS_RESOURCE_EXHAUSTED ? error->code : FG_STATUS_INTERNAL, text);
+}
+
+bool fg_codec_to_proto(struct fg_codec *codec, struct fg_face *face, struct fg_outq *content, bool compressed,
+                       struct fg_outq *out)
+{
+    struct fg_json_to_proto how = {.descriptors = codec->descriptors};
+    struct fg_proto_json_error error;
+    struct fg_proto_out proto;
+    size_t parts_len;
+
+    if (compressed && !inflate_content(face, content, codec->sends_gzip, "request"))
+        return false;
+    struct fg_str *parts = fg_message_parts(content, &parts_len);
+    fg_proto_out_init(&proto, face->mem, fg_face_max_message(face));
+    int rc = fg_json_to_proto(&how, codec->method->input, parts, parts_len, &proto, &error);
+    if (rc == 0) {
+        fg_message_put_prefix(out, 0, (size_t)fg_proto_out_len(&proto));
+        fg_proto_out_move(&proto, out);
+    }
+    fg_proto_out_cleanup(&proto);
+    free(parts);
+    if (rc != 0)
+        fail_convert(face, &error, true);
+    return rc == 0;
+}
+
+static int keep(void *context, const char *bytes, size_t len)
+{
+    fg_outq_copy(context, bytes, len);
+    return 0;
+}
+
+bool fg_codec_to_json(struct fg_codec *codec, struct fg_face *face, struct fg_outq *content, bool compressed,
+                      struct fg_outq *out)
+{
+    struct fg_proto_to_json how = {.descriptors = codec->descriptors};
+    struct fg_proto_json_error error;
+    struct fg_json_out json;
+    char buffer[4096];
+    size_t parts_len;
+
+    if (compressed && !inflate_content(face, content, codec->answers_gzip, "answer"))
+        return false;
+    struct fg_str *parts = fg_message_parts(content, &parts_len);
+    fg_json_out_init(&json, buffer, sizeof buffer, keep, out);
+    json.max = fg_face_max_message(face);
+    int rc = fg_proto_to_json(&how, codec->method->output, parts, parts_len, &json, &error);
+    free(parts);
+    if (rc != 0)
+        fail_convert(face, &error, false);
+    return rc == 0;
+}

@@ -1,0 +1,33 @@
+/* What a client's messages are written in: protobuf, as they are, or JSON, which takes the method's descriptors. */
+#ifndef FG_DIALECT_CODEC_H
+#define FG_DIALECT_CODEC_H
+
+#include "dialect/face.h"
+#include "rpc/descriptor.h"
+
+struct fg_codec {
+    bool json;
+    bool sends_gzip;                    /* JSON: the client's compressed messages are gzip */
+    bool answers_gzip;                  /* and the endpoint's */
+    struct fg_descriptors *descriptors; /* one reference; NULL: none are needed, or there are none */
+    const struct fg_method *method;
+};
+
+/* ENCODING is what the client compresses with, ACCEPTS what it understands: both go on as they are with protobuf. With
+ * JSON the gateway reads the messages itself. May refuse. Sets the content type. */
+void fg_codec_begin(struct fg_codec *codec, struct fg_face *face, const struct fg_headers *request, bool json,
+                    struct fg_str encoding, struct fg_str accepts, struct fg_headers *out);
+void fg_codec_cleanup(struct fg_codec *codec);
+void fg_codec_answers_in(struct fg_codec *codec, struct fg_str encoding);
+
+/* Turns CONTENT, JSON, into a gRPC message at the end of OUT. False: the call has been ended with an error. */
+bool fg_codec_to_proto(struct fg_codec *codec, struct fg_face *face, struct fg_outq *content, bool compressed,
+                       struct fg_outq *out);
+/* Turns CONTENT, protobuf, into JSON at the end of OUT. */
+bool fg_codec_to_json(struct fg_codec *codec, struct fg_face *face, struct fg_outq *content, bool compressed,
+                      struct fg_outq *out);
+
+/* Ends the call: a message of the request or the answer is over the route's max_message. */
+void fg_codec_too_large(struct fg_face *face, const char *whose);
+
+#endif
