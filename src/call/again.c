@@ -65,6 +65,32 @@ void fg_call_commit(struct fg_call *call, struct fg_attempt *attempt)
     fg_stream_send_headers(call->down, &attempt->held, false);
 }
 
+static void send_grpc_end(struct fg_call *call, struct fg_answer *parts)
+{
+    if (parts->headers.len > 0) {
+        call->headers_sent = true;
+        fg_stream_send_headers(call->down, &parts->headers, false);
+    }
+    if (call->headers_sent)
+        fg_stream_send_trailers(call->down, &parts->trailers);
+    else
+        fg_stream_send_headers(call->down, &parts->trailers, true);
+}
+
+static void send_opaque_end(struct fg_call *call, struct fg_answer *parts)
+{
+    bool has_trailers = parts->trailers.len > 0;
+
+    if (parts->headers.len > 0) {
+        call->headers_sent = true;
+        fg_stream_send_headers(call->down, &parts->headers, !has_trailers);
+    }
+    if (has_trailers)
+        fg_stream_send_trailers(call->down, &parts->trailers);
+    else if (parts->headers.len == 0)
+        fg_stream_send_data(call->down, (struct fg_buf){0}, true);
+}
+
 static void pass_on(struct fg_call *call, const struct fg_answer *answer)
 {
     struct fg_answer parts = *answer;
@@ -75,14 +101,10 @@ static void pass_on(struct fg_call *call, const struct fg_answer *answer)
     }
     call->outcome.code = answer->code;
     call->outcome.source = answer->source;
-    if (parts.headers.len > 0) {
-        call->headers_sent = true;
-        fg_stream_send_headers(call->down, &parts.headers, false);
-    }
-    if (call->headers_sent)
-        fg_stream_send_trailers(call->down, &parts.trailers);
+    if (call->opaque)
+        send_opaque_end(call, &parts);
     else
-        fg_stream_send_headers(call->down, &parts.trailers, true);
+        send_grpc_end(call, &parts);
     fg_call_cancel_others(call, NULL);
     fg_call_finish(call);
 }

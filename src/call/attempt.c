@@ -121,9 +121,11 @@ static void answered(struct fg_attempt *attempt, struct fg_headers *fields, enum
 
     if (attempt->holds)
         answer.headers = attempt->held;
-    if (field)
+    if (field && !attempt->call->opaque)
         fg_status_parse(field->value, &answer.code);
-    answer.source = field ? source : FG_SOURCE_MISSING_STATUS;
+    if (attempt->call->opaque)
+        answer.code = fg_status_from_service(attempt->outcome.http_status);
+    answer.source = field || attempt->call->opaque ? source : FG_SOURCE_MISSING_STATUS;
     if (answer.code != FG_STATUS_OK && fg_headers_get(fields, FG_TOKEN_GRPC_RETRY_PUSHBACK_MS))
         attempt->outcome.pushback = true;
     attempt->outcome.phase = FG_PHASE_DONE;
@@ -175,6 +177,23 @@ static void http_answer(struct fg_attempt *attempt, unsigned http_status, const 
     fg_attempt_fail(attempt, &reply);
 }
 
+/* The answer of a service that speaks HTTP is passed on whatever it says. */
+static void on_opaque(struct fg_attempt *attempt, struct fg_headers *headers, bool end_stream)
+{
+    struct fg_headers none;
+
+    fg_headers_init(&none);
+    attempt->outcome.http_status = parse_http_status(headers);
+    attempt->outcome.headers_ns = attempt->last_data_ns;
+    attempt->outcome.phase = FG_PHASE_HEADERS;
+    attempt->held = *headers;
+    attempt->holds = true;
+    if (end_stream)
+        answered(attempt, &none, FG_SOURCE_HTTP);
+    else
+        fg_call_commit(attempt->call, attempt);
+}
+
 static void on_response(struct fg_attempt *attempt, struct fg_headers *headers, bool end_stream)
 {
     struct fg_call *call = attempt->call;
@@ -221,7 +240,11 @@ static void on_headers(struct fg_stream *stream, struct fg_headers *headers, uns
         return;
     }
     if (!(flags & FG_H2_TRAILERS)) {
-        on_response(attempt, headers, flags & FG_H2_END_STREAM);
+        (attempt->call->opaque ? on_opaque : on_response)(attempt, headers, flags & FG_H2_END_STREAM);
+        return;
+    }
+    if (attempt->call->opaque) {
+        answered(attempt, headers, FG_SOURCE_HTTP);
         return;
     }
     if (!fg_headers_get(headers, FG_TOKEN_GRPC_STATUS)) {
@@ -238,14 +261,14 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
 
     attempt->last_data_ns = call->last_message_ns = call->env->loop->now_ns;
     attempt->outcome.bytes_down += buf.len;
-    if (fg_grpc_framing_feed(&attempt->framing, buf.data, buf.len) != 0) {
+    if (!call->opaque && fg_grpc_framing_feed(&attempt->framing, buf.data, buf.len) != 0) {
         struct fg_reply reply = fg_reply_make(FG_REASON_UPSTREAM_PROTOCOL_ERROR,
                                               FG_STR("a message of the endpoint has a bad compression flag"));
         attempt->outcome.safe_to_retry = FG_SAFE_UNKNOWN;
         fg_attempt_fail(attempt, &reply);
         return;
     }
-    if (attempt->outcome.phase == FG_PHASE_HEADERS && attempt->framing.messages > 0) {
+    if (attempt->outcome.phase == FG_PHASE_HEADERS && (call->opaque || attempt->framing.messages > 0)) {
         attempt->outcome.phase = FG_PHASE_MESSAGES;
         attempt->outcome.first_message_ns = attempt->last_data_ns;
     }
@@ -255,7 +278,13 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
         call->bytes_down += buf.len;
         fg_stream_send_data(call->down, fg_buf_ref(buf), false);
     }
-    if (end_stream && !attempt->ended) /* what takes the data may have ended the call */
+    if (!end_stream || attempt->ended) /* what takes the data may have ended the call */
+        return;
+    struct fg_headers none;
+    fg_headers_init(&none);
+    if (call->opaque)
+        answered(attempt, &none, FG_SOURCE_HTTP);
+    else
         no_status(attempt);
 }
 
@@ -273,7 +302,20 @@ static void on_sent(struct fg_stream *stream, size_t bytes)
 
 /* ---- the stream ends without an answer ---- */
 
-static struct fg_reply close_reply(struct fg_attempt *attempt, const struct fg_h2_close *why)
+/* Methods that may be processed twice (RFC 9110 section 9.2.2). */
+static bool may_repeat(const struct fg_call *call)
+{
+    static const struct fg_str names[] = {{"GET", 3}, {"HEAD", 4}, {"OPTIONS", 7}, {"PUT", 3}, {"DELETE", 6}};
+    const struct fg_header *method = fg_headers_get(&call->request, FG_TOKEN_METHOD);
+
+    for (size_t i = 0; method && i < FG_ARRAY_LEN(names); i++)
+        if (fg_str_eq(method->value, names[i]))
+            return true;
+    return false;
+}
+
+static struct fg_reply close_reply(struct fg_attempt *attempt, const struct fg_conn *conn,
+                                   const struct fg_h2_close *why)
 {
     struct fg_arena *arena = attempt->call->down->arena;
     const char *name = fg_h2_error_name(why->code);
@@ -287,6 +329,12 @@ static struct fg_reply close_reply(struct fg_attempt *attempt, const struct fg_h
         attempt->outcome.safe_to_retry = why->code == FG_H2_REFUSED_STREAM ? FG_SAFE_REFUSED : FG_SAFE_UNKNOWN;
         break;
     case FG_H2_CLOSED_GOAWAY:
+        if (!fg_conn_is_h2(conn)) { /* a kept HTTP/1 connection ended just as the request was sent on it */
+            reply = fg_reply_make(FG_REASON_UPSTREAM_CONNECTION_LOST,
+                                  FG_STR("the endpoint closed the connection before it answered"));
+            attempt->outcome.safe_to_retry = may_repeat(attempt->call) ? FG_SAFE_REFUSED : FG_SAFE_UNKNOWN;
+            break;
+        }
         reply = fg_reply_make(FG_REASON_UPSTREAM_REFUSED,
                               fg_arena_printf(arena, "the endpoint did not process the call (GOAWAY %s)", name));
         attempt->outcome.safe_to_retry = FG_SAFE_REFUSED;
@@ -316,7 +364,7 @@ static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
     stream->ops->add_stalls(stream, attempt->outcome.stall_ns);
     if (why->by == FG_H2_CLOSED_PEER_RESET && why->code != FG_H2_REFUSED_STREAM)
         fg_conn_note(stream->conn, FG_CONN_BROKE, attempt->outcome.start_ns);
-    struct fg_reply reply = close_reply(attempt, why);
+    struct fg_reply reply = close_reply(attempt, stream->conn, why);
     fg_attempt_fail(attempt, &reply);
 }
 
@@ -329,12 +377,13 @@ void fg_attempt_send_data(struct fg_attempt *attempt, struct fg_buf buf, bool en
     fg_stream_send_data(attempt->up, fg_buf_ref(buf), end_stream);
 }
 
-static bool is_hop_by_hop(const struct fg_header *field)
+static bool is_hop_by_hop(const struct fg_call *call, const struct fg_header *field)
 {
     switch (field->token) {
-    case FG_TOKEN_TE: /* "trailers" is set anew */
     case FG_TOKEN_GRPC_TIMEOUT:
     case FG_TOKEN_GRPC_PREVIOUS_RPC_ATTEMPTS:
+    case FG_TOKEN_TE: /* "trailers" is set anew */
+        return !call->opaque;
     case FG_TOKEN_SCHEME:
     case FG_TOKEN_HOST: /* equal to :authority, which goes on */
     case FG_TOKEN_HTTP2_SETTINGS:
@@ -369,8 +418,10 @@ static void build_request(struct fg_attempt *attempt, struct fg_headers *out)
     if (host && !fg_headers_get(&call->request, FG_TOKEN_AUTHORITY))
         fg_headers_add_token(out, arena, FG_TOKEN_AUTHORITY, host->value);
     for (uint32_t i = 0; i < call->request.len; i++)
-        if (!is_hop_by_hop(&call->request.items[i]))
+        if (!is_hop_by_hop(call, &call->request.items[i]))
             *fg_headers_add_slot(out, arena) = call->request.items[i];
+    if (call->opaque)
+        return;
     fg_headers_add_token(out, arena, FG_TOKEN_TE, FG_STR("trailers"));
     if (until_ns != FG_NEVER) {
         char *text = fg_arena_alloc(arena, FG_GRPC_TIMEOUT_MAX);

@@ -106,6 +106,16 @@ void fg_call_finish(struct fg_call *call)
         fg_stream_reset_after_end(call->down, FG_H2_NO_ERROR);
 }
 
+void fg_call_abort(struct fg_call *call, uint32_t code)
+{
+    struct fg_stream *down = call->down;
+
+    call->answered = true;
+    down->ops->add_stalls(down, call->outcome.stall_ns);
+    fg_stream_reset(down, code);
+    end(call);
+}
+
 void fg_call_cancel_attempts(struct fg_call *call, enum fg_status code, enum fg_source source)
 {
     while (!fg_list_empty(&call->attempts))
@@ -265,7 +275,7 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
         fg_stream_consume(stream, buf.len);
         return;
     }
-    if (fg_grpc_framing_feed(&call->framing, buf.data, buf.len) != 0) {
+    if (!call->opaque && fg_grpc_framing_feed(&call->framing, buf.data, buf.len) != 0) {
         struct fg_reply reply =
             fg_reply_make(FG_REASON_MALFORMED_MESSAGE, FG_STR("a message of the request has a bad compression flag"));
         fg_call_fail(call, &reply);

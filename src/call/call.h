@@ -46,6 +46,7 @@ struct fg_call_env {
     unsigned worker; /* its index */
     uint32_t seed;   /* of hashes of what clients choose */
     uint64_t random; /* of backoff; never 0 */
+    bool has_http;   /* a cluster's service is http */
     bool draining;
 };
 
@@ -127,6 +128,7 @@ struct fg_call {
     uint64_t bytes_up, bytes_down;
     uint64_t credited_bytes; /* given back to the client as window */
     bool request_ended : 1, headers_sent : 1, answered : 1 /* the end of the answer is queued */, ended : 1;
+    bool opaque : 1; /* HTTP as it is: there are no messages, and the status of the answer is the outcome */
     bool starting : 1, start_again : 1; /* fg_call_try is at work; and shall go round once more */
 
     struct fg_outcome outcome; /* what the caller was told; complete when the stream has closed */
@@ -144,6 +146,10 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
 
 /* Ends the call with a status that the gateway makes itself; attempts in progress end, too. */
 void fg_call_fail(struct fg_call *call, const struct fg_reply *reply);
+
+/* Ends the call by a reset: nothing else tells the client that an answer which has begun is cut. For a dialect's
+ * send_reply. */
+void fg_call_abort(struct fg_call *call, uint32_t code);
 
 /* By the sets of codes of its route. */
 enum fg_class fg_call_classify(const struct fg_call *call, const struct fg_outcome *outcome);

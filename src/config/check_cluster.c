@@ -32,8 +32,24 @@ static void check_limits(struct fg_checker *c, const struct fg_config_limits *li
         fg_check_order(c, minimum, FG_CHECK_AT_MOST, streams, "the adaptive limit could not reach its minimum");
 }
 
+static void check_protocol(struct fg_checker *c, const struct fg_config_cluster *cluster)
+{
+    const struct fg_table *table = fg_check_under(fg_schema(), "clusters");
+    const struct fg_mark *protocol = fg_check_good(c, cluster, table, "protocol");
+
+    if (!protocol || !fg_check_is_sound(c, cluster, table, "service") || !fg_check_is_sound(c, cluster, table, "tls"))
+        return;
+    if (cluster->service == FG_SERVICE_GRPC && cluster->protocol != FG_PROTOCOL_H2)
+        fg_check_complain(c, protocol, "gRPC needs HTTP/2: leave protocol out, or set service to http");
+    else if (cluster->protocol == FG_PROTOCOL_AUTO && !cluster->tls.enabled)
+        fg_check_complain(c, protocol,
+                          "found auto, but without tls nothing tells what the endpoints speak; expected h1 or "
+                          "h2");
+}
+
 void fg_check_cluster(struct fg_checker *c, const struct fg_config_cluster *cluster)
 {
+    check_protocol(c, cluster);
     check_breaker(c, &cluster->breaker);
     check_limits(c, &cluster->limits);
 }

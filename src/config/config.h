@@ -192,6 +192,8 @@ struct fg_config_endpoint {
     unsigned weight;
 };
 
+enum fg_config_protocol { FG_PROTOCOL_H2, FG_PROTOCOL_H1, FG_PROTOCOL_AUTO };
+enum fg_config_service { FG_SERVICE_GRPC, FG_SERVICE_HTTP };
 enum fg_config_balance { FG_BALANCE_ROUND_ROBIN, FG_BALANCE_LEAST_REQUEST };
 
 struct fg_config_breaker {
@@ -251,6 +253,8 @@ struct fg_config_cluster {
     const char *name;
     struct fg_config_endpoint *endpoints;
     size_t endpoints_len;
+    enum fg_config_protocol protocol;
+    enum fg_config_service service;
     enum fg_config_balance balance;
     struct fg_config_tls_client tls;
     struct fg_config_http2 http2;

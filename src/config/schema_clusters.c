@@ -171,7 +171,9 @@ static const struct fg_key budget_keys[] = {
 
 static const struct fg_table budget_table = {.title = "retry_budget of a cluster", KEYS(budget_keys)};
 
-static const struct fg_key_word protocols[] = {{"h2", 0}, {NULL, 0}};
+static const struct fg_key_word protocols[] = {
+    {"h2", FG_PROTOCOL_H2}, {"h1", FG_PROTOCOL_H1}, {"auto", FG_PROTOCOL_AUTO}, {NULL, 0}};
+static const struct fg_key_word services[] = {{"grpc", FG_SERVICE_GRPC}, {"http", FG_SERVICE_HTTP}, {NULL, 0}};
 static const struct fg_key_word balances[] = {
     {"least_request", FG_BALANCE_LEAST_REQUEST}, {"round_robin", FG_BALANCE_ROUND_ROBIN}, {NULL, 0}};
 
@@ -187,9 +189,17 @@ static const struct fg_key cluster_keys[] = {
      .description = "The servers of the service."},
     {.name = "protocol",
      .type = FG_KEY_ENUM,
+     F(protocol),
      .words = protocols,
      .default_text = "h2",
-     .description = "What the endpoints speak."},
+     .description = "What the endpoints speak: HTTP/2, HTTP/1.1, or what they choose in the TLS handshake (ALPN)."},
+    {.name = "service",
+     .type = FG_KEY_ENUM,
+     F(service),
+     .words = services,
+     .default_text = "grpc",
+     .description = "grpc: calls of any client become gRPC. http: requests and answers go through as they are, and the "
+                    "HTTP status of an answer is its outcome."},
     {.name = "balance",
      .type = FG_KEY_ENUM,
      F(balance),

@@ -1,4 +1,5 @@
 /* Which language a request is in. */
+#include "call/route.h"
 #include "dialect/cors.h"
 #include "dialect/face.h"
 
@@ -27,12 +28,29 @@ static const struct {
     {is_connect_stream, &fg_face_connect_stream},
 };
 
+/* Does the request go to a service that takes HTTP as it is? */
+static bool is_for_http(const struct fg_call_env *env, const struct fg_headers *request)
+{
+    const struct fg_header *path = fg_headers_get(request, FG_TOKEN_PATH);
+
+    if (!env->has_http || !path)
+        return false;
+    const char *query = memchr(path->value.p, '?', path->value.len);
+    struct fg_str bare = {path->value.p, query ? (size_t)(query - path->value.p) : path->value.len};
+    const struct fg_config_route *route = fg_route_find(env->config, bare, request);
+    return route && env->config->clusters[route->cluster].service == FG_SERVICE_HTTP;
+}
+
 void fg_dialect_start(struct fg_call_env *env, struct fg_stream *client, struct fg_headers *request, unsigned flags)
 {
     const struct fg_header *type = fg_headers_get(request, FG_TOKEN_CONTENT_TYPE);
 
     if (fg_cors_preflight(env, client, request, flags))
         return;
+    if (is_for_http(env, request)) {
+        fg_call_start(env, &fg_dialect_http, client, request, flags);
+        return;
+    }
     if (type && fg_grpc_is_content_type(type->value) && fg_conn_is_h2(client->conn)) {
         fg_call_start(env, &fg_dialect_grpc, client, request, flags);
         return;

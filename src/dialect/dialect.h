@@ -5,6 +5,7 @@
 #include "call/call.h"
 
 extern const struct fg_dialect fg_dialect_grpc;
+extern const struct fg_dialect fg_dialect_http;
 extern const struct fg_dialect fg_dialect_none; /* answers 415: no dialect of ours */
 
 /* What gRPC does, for all that look like it to the call. */

@@ -13,7 +13,9 @@
 
 /* ---- TLS ---- */
 
-static const char *const alpn[] = {"h2", NULL};
+static const char *const downstream_alpn[] = {"h2", "http/1.1", NULL};
+static const char *const upstream_alpn[][3] = {
+    [FG_PROTOCOL_H2] = {"h2"}, [FG_PROTOCOL_H1] = {"http/1.1"}, [FG_PROTOCOL_AUTO] = {"h2", "http/1.1"}};
 
 static struct fg_tls_context *listener_context(const struct fg_config_listener *config, char *error, size_t error_len)
 {
@@ -29,7 +31,7 @@ static struct fg_tls_context *listener_context(const struct fg_config_listener *
         .require_client_certificate = tls->require_client_certificate,
         .min_version = tls->min_version,
         .session_resumption = tls->session_resumption,
-        .alpn = alpn,
+        .alpn = downstream_alpn,
     };
     struct fg_tls_context *context = fg_tls_server_new(&options, error, error_len);
     free(certificates);
@@ -44,7 +46,7 @@ static struct fg_tls_context *cluster_context(const struct fg_config_cluster *co
         .key = config->tls.key,
         .verify = config->tls.verify,
         .min_version = config->tls.min_version,
-        .alpn = alpn,
+        .alpn = upstream_alpn[config->protocol],
     };
     return fg_tls_client_new(&options, error, error_len);
 }

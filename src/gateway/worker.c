@@ -177,6 +177,7 @@ static int init_clusters(struct fg_worker *worker, char *error, size_t error_len
         if (fg_cluster_init(cluster, &config->clusters[i], &worker->loop, &worker->stats, gateway->cluster_tls[i],
                             0x9E3779B97F4A7C15ull * (worker->index + 1) + i, error, error_len) != 0)
             return -1;
+        worker->env.has_http |= config->clusters[i].service == FG_SERVICE_HTTP;
         init_gate(worker, cluster, i);
         for (size_t e = 0; e < cluster->endpoints_len; e++)
             cluster->endpoints[e].breaker =

@@ -135,8 +135,7 @@ void fg_h1_stream_reset(struct fg_h1_stream *stream)
         return;
     detach(stream);
     conn->failed = conn->closing = true;
-    fg_h1_tell_output(conn);
-    fg_h1_reap(conn);
+    fg_h1_tell_output(conn); /* its memory goes back then: whoever resets may still read it in this turn */
 }
 
 void fg_h1_stream_reset_after_end(struct fg_h1_stream *stream)

@@ -99,6 +99,7 @@ static bool is_special(const struct fg_header *field)
     case FG_TOKEN_CONNECTION:
     case FG_TOKEN_KEEP_ALIVE:
     case FG_TOKEN_PROXY_CONNECTION:
+    case FG_TOKEN_TE: /* trailers are not asked for: they are read all the same */
     case FG_TOKEN_TRANSFER_ENCODING:
     case FG_TOKEN_UPGRADE:
     case FG_TOKEN_HOST: /* :authority */
@@ -419,8 +420,10 @@ void fg_h1_conn_pull(struct fg_h1_conn *conn, size_t max_bytes)
     struct fg_h1_stream *stream = conn->stream;
 
     conn->output_told = false;
-    if (!stream || !stream->head_sent || stream->sent_ended)
+    if (!stream || !stream->head_sent || stream->sent_ended) {
+        fg_h1_reap(conn);
         return;
+    }
     conn->in_engine = true;
     if (stream->queued > 0 && max_bytes > 0) {
         size_t bytes = frame_content(stream, max_bytes);

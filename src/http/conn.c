@@ -230,6 +230,8 @@ static void begin_open(struct fg_conn *conn, const struct fg_engine_ops *engine)
     fg_loop_at_turn_end(conn->side->loop, &conn->flush);
     if (conn->side->events->on_open)
         conn->side->events->on_open(conn);
+    if (conn->side->events->on_slots && conn->engine->load(conn).is_ready) /* HTTP/1 has no SETTINGS to wait for */
+        conn->side->events->on_slots(conn);
 }
 
 static bool may_read(const struct fg_conn *conn)
@@ -322,9 +324,11 @@ static void begin_detecting(struct fg_conn *conn)
 /* ALPN: what was agreed on; "": nothing. */
 static void begin(struct fg_conn *conn, struct fg_str alpn)
 {
-    if (conn->side->h2.role == FG_H2_CLIENT || fg_str_eq(alpn, FG_STR("h2")))
+    bool client = conn->side->h2.role == FG_H2_CLIENT;
+
+    if (fg_str_eq(alpn, FG_STR("h2")) || (client && conn->side->speaks == FG_SPEAKS_H2))
         begin_open(conn, &fg_h2_engine);
-    else if (alpn.len > 0)
+    else if (client || alpn.len > 0)
         begin_open(conn, &fg_h1_engine);
     else
         begin_detecting(conn);
@@ -344,7 +348,8 @@ static void go_on_with_handshake(struct fg_conn *conn)
         return;
     }
     struct fg_str alpn = fg_pipe_alpn(&conn->pipe);
-    if (conn->side->h2.role == FG_H2_CLIENT && alpn.len > 0 && !fg_str_eq(alpn, FG_STR("h2"))) {
+    if (conn->side->h2.role == FG_H2_CLIENT && conn->side->speaks == FG_SPEAKS_H2 && alpn.len > 0 &&
+        !fg_str_eq(alpn, FG_STR("h2"))) {
         destroy(conn, "the endpoint does not speak HTTP/2 (ALPN)");
         return;
     }

@@ -31,6 +31,9 @@ struct fg_conn_events {
     void (*on_closed)(struct fg_conn *conn, const char *why);
 };
 
+/* What endpoints are spoken to in. */
+enum fg_conn_speaks { FG_SPEAKS_H2, FG_SPEAKS_H1, FG_SPEAKS_ALPN /* HTTP/1.1 when that says nothing */ };
+
 /* Everything that the connections of one listener or one cluster share in one worker. */
 struct fg_conn_side {
     struct fg_loop *loop;
@@ -44,6 +47,7 @@ struct fg_conn_side {
     struct fg_list open;        /* all connections, by fg_conn.node */
     struct fg_tls_context *tls; /* NULL: plain; swapped on reload */
     uint64_t handshake_timeout_ns, connect_timeout_ns;
+    enum fg_conn_speaks speaks; /* client role */
 };
 
 /* How much goes on on a connection. */

@@ -91,6 +91,7 @@ static enum fg_class classify(const struct fg_outcome *outcome, const struct fg_
     switch (outcome->source) {
     case FG_SOURCE_TRAILERS:
     case FG_SOURCE_TRAILERS_ONLY:
+    case FG_SOURCE_HTTP:
     case FG_SOURCE_MISSING_STATUS:
         return classify_code(outcome->code, sets, FG_CLASS_SUCCESS);
     case FG_SOURCE_RST:

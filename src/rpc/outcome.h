@@ -11,6 +11,7 @@
 #define FG_SOURCES(X)                                                                                                  \
     X(TRAILERS, "upstream_trailers", 0)                                                                                \
     X(TRAILERS_ONLY, "upstream_trailers_only", 0)                                                                      \
+    X(HTTP, "upstream_http", 0)                                                                                        \
     X(RST, "upstream_rst", 0)                                                                                          \
     X(GOAWAY, "upstream_goaway", 0)                                                                                    \
     X(CONNECTION, "upstream_connection", 0)                                                                            \

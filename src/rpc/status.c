@@ -91,3 +91,34 @@ bool fg_status_parse(struct fg_str value, enum fg_status *out)
         *out = (enum fg_status)code;
     return true;
 }
+
+enum fg_status fg_status_from_service(unsigned http_status)
+{
+    switch (http_status) {
+    case 400:
+        return FG_STATUS_INVALID_ARGUMENT;
+    case 401:
+        return FG_STATUS_UNAUTHENTICATED;
+    case 403:
+        return FG_STATUS_PERMISSION_DENIED;
+    case 404:
+        return FG_STATUS_NOT_FOUND;
+    case 409:
+        return FG_STATUS_ABORTED;
+    case 429:
+        return FG_STATUS_RESOURCE_EXHAUSTED;
+    case 499:
+        return FG_STATUS_CANCELLED;
+    case 500:
+        return FG_STATUS_INTERNAL;
+    case 501:
+        return FG_STATUS_UNIMPLEMENTED;
+    case 502:
+    case 503:
+        return FG_STATUS_UNAVAILABLE;
+    case 504:
+        return FG_STATUS_DEADLINE_EXCEEDED;
+    default:
+        return http_status < 400 ? FG_STATUS_OK : http_status < 500 ? FG_STATUS_FAILED_PRECONDITION : FG_STATUS_UNKNOWN;
+    }
+}

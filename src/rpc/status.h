@@ -34,7 +34,10 @@ enum fg_status {
 
 const char *fg_status_name(enum fg_status status); /* "UNAVAILABLE"; never NULL */
 unsigned fg_status_to_http(enum fg_status status);
-enum fg_status fg_status_from_http(unsigned http_status);    /* only for a response without grpc-status */
+enum fg_status fg_status_from_http(unsigned http_status); /* only for a response without grpc-status */
+/* What the status of a service that speaks HTTP, and not gRPC, says; below 400 it is OK. What is the caller's fault is
+ * no failure of the service. */
+enum fg_status fg_status_from_service(unsigned http_status);
 enum fg_status fg_status_from_h2_error(uint32_t error_code); /* RST_STREAM code */
 
 /* grpc-status as on the wire: a decimal number. Values outside 0..16 are UNKNOWN; false: not a number (UNKNOWN too). */

@@ -60,10 +60,13 @@ static int init_endpoint(struct fg_cluster *cluster, size_t i, char *error, size
 int fg_cluster_init(struct fg_cluster *cluster, const struct fg_config_cluster *config, struct fg_loop *loop,
                     struct fg_stats *stats, struct fg_tls_context *tls, uint64_t seed, char *error, size_t error_len)
 {
+    static const enum fg_conn_speaks speaks[] = {
+        [FG_PROTOCOL_H2] = FG_SPEAKS_H2, [FG_PROTOCOL_H1] = FG_SPEAKS_H1, [FG_PROTOCOL_AUTO] = FG_SPEAKS_ALPN};
     struct fg_h2_options limits = limits_of(config);
 
     *cluster = (struct fg_cluster){.config = config, .name = fg_str_from(config->name), .random = seed | 1};
     fg_conn_side_init(&cluster->side, loop, stats, &limits, &fg_pool_events, cluster);
+    cluster->side.speaks = speaks[config->protocol];
     cluster->side.connect_timeout_ns = config->connect_timeout_ns;
     cluster->side.handshake_timeout_ns = config->connect_timeout_ns;
     cluster->side.tls = tls ? fg_tls_context_ref(tls) : NULL;

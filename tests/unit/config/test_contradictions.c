@@ -291,7 +291,13 @@ static void rates_and_bursts(void **state)
 static void breakers_that_do_not_add_up(void **state)
 {
     (void)state;
-    RUN({CLUSTER("breaker: {open_for: 10s, max_open_for: 5s}"),
+    RUN({CLUSTER("protocol: h1"),
+         "f:5:15: clusters.a.protocol: gRPC needs HTTP/2: leave protocol out, or set service to http\n"},
+        {CLUSTER("protocol: auto\n    service: http"),
+         "f:5:15: clusters.a.protocol: found auto, but without tls nothing tells what the endpoints speak; expected h1 "
+         "or h2\n"},
+        {CLUSTER("protocol: h1\n    service: http"), ""},
+        {CLUSTER("breaker: {open_for: 10s, max_open_for: 5s}"),
          "f:5:25: clusters.a.breaker.open_for: found 10s, expected at most max_open_for (5s): no pause is longer than "
          "that\n"},
         {CLUSTER("breaker: {open_for: 10m}"),

@@ -92,7 +92,7 @@ static void values_outside_their_type_or_range(void **state)
          "f:2:45: clusters.a.balance: found \"least_requests\", expected least_request or round_robin; did you mean "
          "\"least_request\"?\n"},
         {GOOD_LISTENER "clusters: {a: {endpoints: ['b:2'], protocol: h3}}\n",
-         "f:2:46: clusters.a.protocol: found \"h3\", expected h2; did you mean \"h2\"?\n"},
+         "f:2:46: clusters.a.protocol: found \"h3\", expected h2, h1 or auto; did you mean \"h2\"?\n"},
         {GOOD_LISTENER "clusters: {a: {endpoints: ['b:2'], breaker: {enabled: on}}}\n",
          "f:2:55: clusters.a.breaker.enabled: found \"on\", expected true or false; did you mean \"true\"?\n"},
         {"listeners: [{address: 'a:1', tls: {certificate: c, key: k, min_version: 1.1}}]\n" GOOD_CLUSTER,

@@ -336,9 +336,10 @@ static void every_end_has_its_rule(void **state)
 {
     /* By safety: never sent, refused, unknown, processed. The rest is "nnnn". */
     static const char *const rules[FG_SOURCE_LEN] = {
-        [FG_SOURCE_TRAILERS] = "ttuu", [FG_SOURCE_TRAILERS_ONLY] = "ttuu", [FG_SOURCE_RST] = "ttuu",
-        [FG_SOURCE_GOAWAY] = "ttuu",   [FG_SOURCE_CONNECTION] = "ttuu",    [FG_SOURCE_MISSING_STATUS] = "ttuu",
-        [FG_SOURCE_PROTOCOL] = "ttuu", [FG_SOURCE_CONNECT] = "ttuu",       [FG_SOURCE_DEADLINE] = "oouu",
+        [FG_SOURCE_TRAILERS] = "ttuu",       [FG_SOURCE_TRAILERS_ONLY] = "ttuu", [FG_SOURCE_RST] = "ttuu",
+        [FG_SOURCE_HTTP] = "ttuu",           [FG_SOURCE_GOAWAY] = "ttuu",        [FG_SOURCE_CONNECTION] = "ttuu",
+        [FG_SOURCE_MISSING_STATUS] = "ttuu", [FG_SOURCE_PROTOCOL] = "ttuu",      [FG_SOURCE_CONNECT] = "ttuu",
+        [FG_SOURCE_DEADLINE] = "oouu",
     };
 
     (void)state;
