@@ -252,7 +252,7 @@ uint64_t fg_call_next_try_ns(const struct fg_call *call)
 {
     if (call->retry_ns)
         return call->retry_ns;
-    if (!call->route || !fg_hedge_applies(config_of(call)))
+    if (!call->route || call->deferred || !fg_hedge_applies(config_of(call)))
         return FG_NEVER;
     struct fg_retry_view view = view_of(call);
     return fg_hedge_next(&call->hedge, &view);

@@ -42,6 +42,10 @@ void fg_call_send_on(struct fg_call *call, struct fg_buf buf, bool end_stream)
     }
     if (sent)
         fg_call_body_sent(call);
+    if (call->deferred) {
+        call->deferred = false;
+        fg_call_try(call);
+    }
 }
 
 /* ---- the end ---- */
@@ -396,7 +400,8 @@ static void route(struct fg_call *call)
         return;
     call->learned = fg_learned_find(env->learned, call->cluster->name, call->path);
     call->is_long = call->cluster->config->limits.long_streams > 0 && fg_learned_usually_long(call->learned);
-    fg_call_try(call);
+    if (!call->deferred)
+        fg_call_try(call);
     fg_call_arm(call);
 }
 

@@ -128,7 +128,8 @@ struct fg_call {
     uint64_t bytes_up, bytes_down;
     uint64_t credited_bytes; /* given back to the client as window */
     bool request_ended : 1, headers_sent : 1, answered : 1 /* the end of the answer is queued */, ended : 1;
-    bool opaque : 1; /* HTTP as it is: there are no messages, and the status of the answer is the outcome */
+    bool opaque : 1;   /* HTTP as it is: there are no messages, and the status of the answer is the outcome */
+    bool deferred : 1; /* no attempt is made before data of the request has come; set by dialect->begin */
     bool starting : 1, start_again : 1; /* fg_call_try is at work; and shall go round once more */
 
     struct fg_outcome outcome; /* what the caller was told; complete when the stream has closed */

@@ -1,4 +1,5 @@
 #include "config/check_int.h"
+#include "rpc/descriptor.h"
 
 static void check_breaker(struct fg_checker *c, const struct fg_config_breaker *breaker)
 {
@@ -47,9 +48,27 @@ static void check_protocol(struct fg_checker *c, const struct fg_config_cluster 
                           "h2");
 }
 
+static void check_descriptors(struct fg_checker *c, const struct fg_config_cluster *cluster)
+{
+    const struct fg_mark *mark = fg_check_good(c, cluster, fg_check_under(fg_schema(), "clusters"), "descriptors");
+    struct fg_descriptors_error error;
+    struct fg_descriptors *set;
+
+    if (!mark || !cluster->descriptors || strcmp(cluster->descriptors, "reflection") == 0)
+        return;
+    if (fg_descriptors_load(cluster->descriptors, &set, &error) == 0)
+        fg_descriptors_unref(set);
+    else
+        fg_check_complain(c, mark,
+                          "%s is no file of descriptors: %s; make one with protoc --include_imports "
+                          "--descriptor_set_out",
+                          cluster->descriptors, error.text);
+}
+
 void fg_check_cluster(struct fg_checker *c, const struct fg_config_cluster *cluster)
 {
     check_protocol(c, cluster);
+    check_descriptors(c, cluster);
     check_breaker(c, &cluster->breaker);
     check_limits(c, &cluster->limits);
 }

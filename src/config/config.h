@@ -263,6 +263,8 @@ struct fg_config_cluster {
     struct fg_config_limits limits;
     struct fg_config_retry_throttle retry_throttle;
     struct fg_config_retry_budget retry_budget;
+    const char *descriptors;         /* a file, or "reflection"; NULL: none */
+    uint64_t descriptors_refresh_ns; /* of reflection; 0: never again */
     double mean_weight[3]; /* of the routes of each priority, with those of their tenants; one with a priority_header is
                               of all priorities; 1 where there is none */
     uint64_t connect_timeout_ns;

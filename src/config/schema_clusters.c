@@ -173,6 +173,7 @@ static const struct fg_table budget_table = {.title = "retry_budget of a cluster
 
 static const struct fg_key_word protocols[] = {
     {"h2", FG_PROTOCOL_H2}, {"h1", FG_PROTOCOL_H1}, {"auto", FG_PROTOCOL_AUTO}, {NULL, 0}};
+static const struct fg_key_word descriptor_words[] = {{"reflection", 0}, {NULL, 0}};
 static const struct fg_key_word services[] = {{"grpc", FG_SERVICE_GRPC}, {"http", FG_SERVICE_HTTP}, {NULL, 0}};
 static const struct fg_key_word balances[] = {
     {"least_request", FG_BALANCE_LEAST_REQUEST}, {"round_robin", FG_BALANCE_ROUND_ROBIN}, {NULL, 0}};
@@ -234,6 +235,15 @@ static const struct fg_key cluster_keys[] = {
      .description = "How much goes to the endpoints at once."},
     TABLE("retry_throttle", retry_throttle, throttle_table, "Stops retries while most calls fail."),
     TABLE("retry_budget", retry_budget, budget_table, "How many retries may be in progress."),
+    {.name = "descriptors",
+     .type = FG_KEY_FILE,
+     F(descriptors),
+     .words = descriptor_words,
+     .description =
+         "What the services look like, for JSON: `reflection` asks the endpoints, anything else is a file of "
+         "`protoc --include_imports --descriptor_set_out`. Absent: not known."},
+    NUMBER(DURATION, "descriptors_refresh", descriptors_refresh_ns, "5m", 0, DAY,
+           "How often reflection is asked again. 0: never. A file is read again at SIGHUP."),
     NUMBER(DURATION, "connect_timeout", connect_timeout_ns, "5s", FG_MS, DAY,
            "Time for a new connection to be usable, with TLS."),
 };

@@ -230,6 +230,7 @@ static void cleanup(struct fg_face *face)
 static const struct fg_dialect dialect = FG_FACE_DIALECT("connect");
 
 const struct fg_face_ops fg_face_connect_unary = {
+    .whole = true,
     .bytes = sizeof(struct connect_unary),
     .dialect = &dialect,
     .begin = begin,

@@ -173,6 +173,7 @@ bool fg_face_begin(struct fg_call *call)
     struct fg_face *face = face_of(call->down);
 
     face->call = call;
+    call->deferred = face->ops->whole;
     if (!face->refusal.message.p)
         return fg_grpc_begin(call);
     call->path = face->path;

@@ -15,7 +15,8 @@
 struct fg_face;
 
 struct fg_face_ops {
-    size_t bytes;                     /* of the face's own struct, which begins with struct fg_face */
+    bool whole;   /* the request is one message: nothing is asked of an endpoint before it is read */
+    size_t bytes; /* of the face's own struct, which begins with struct fg_face */
     const struct fg_dialect *dialect; /* its name, fg_face_begin, and else gRPC's */
     /* Looks at REQUEST and appends to OUT what the gRPC request has beyond the fields that all have. May refuse. */
     void (*begin)(struct fg_face *face, const struct fg_headers *request, struct fg_headers *out);

@@ -130,6 +130,8 @@ int fg_gateway_init(struct fg_gateway *gateway, struct fg_config *config, char *
         if (result == 0)
             gateway->workers_len++;
     }
+    if (result == 0)
+        result = fg_descriptor_sources_init(gateway, error, error_len);
     if (result == 0 && gateway->access_log)
         for (unsigned i = 0; i < gateway->workers_len; i++)
             fg_access_log_set_stats(gateway->access_log, i, &gateway->workers[i].stats);
@@ -202,11 +204,13 @@ void fg_gateway_cleanup(struct fg_gateway *gateway)
 {
     size_t listeners = gateway->config->listeners_len, clusters = gateway->config->clusters_len;
 
+    fg_descriptor_sources_stop(gateway);
     for (unsigned i = 0; i < gateway->workers_len; i++)
         fg_worker_cleanup(&gateway->workers[i]);
     for (size_t i = 0; i < clusters; i++)
         fg_gate_free(gateway->gates[i].gate);
     free(gateway->gates);
+    fg_descriptor_sources_cleanup(gateway);
     if (gateway->access_log)
         fg_access_log_free(gateway->access_log);
     for (size_t i = 0; gateway->listener_tls && i < listeners; i++)
@@ -267,6 +271,7 @@ void fg_gateway_refresh(struct fg_gateway *gateway)
         __atomic_store_n(&gateway->listener_tls[i], now, __ATOMIC_RELEASE);
         fg_log(FG_LOG_INFO, "listener %s: certificates reloaded", gateway->config->listeners[i].address);
     }
+    fg_descriptor_sources_refresh(gateway);
     tell_all(gateway, run_refresh);
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "gateway/descriptors.h"
 #include "gateway/worker.h"
 
 /* The gate of one cluster and what its wake-ups need. */
@@ -19,8 +20,9 @@ struct fg_gateway {
     struct fg_breaker_registry *breakers;
     struct fg_learned_table *learned;
     struct fg_rate_limiter *limiter;
-    struct fg_gateway_gate *gates;    /* by cluster */
-    struct fg_access_log *access_log; /* NULL: off */
+    struct fg_gateway_gate *gates;             /* by cluster */
+    struct fg_descriptor_source **descriptors; /* by cluster; NULL entries: none */
+    struct fg_access_log *access_log;          /* NULL: off */
     struct fg_worker *workers;
     unsigned workers_len;                 /* initialised */
     unsigned started;                     /* threads running or ended, not joined; atomic */

@@ -140,6 +140,8 @@ void fg_inspect_clusters(struct fg_gateway *gateway, FILE *out)
         fputs(i > 0 ? ",\n {" : "\n {", out);
         fg_inspect_put_field(out, "name", fg_str_from(cluster->name));
         put_gate(gateway, i, out);
+        fputs(", \"descriptors\": ", out);
+        fg_descriptor_source_print(gateway, i, out);
         fputs(", \"endpoints\": [", out);
         for (size_t e = 0; e < cluster->endpoints_len; e++)
             put_endpoint(gateway, cluster, e, &sums[e], out);

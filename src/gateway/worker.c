@@ -268,6 +268,8 @@ void fg_worker_cleanup(struct fg_worker *worker)
         fg_cluster_cleanup(&worker->clusters[i]);
     free(worker->servers);
     free(worker->clusters);
+    worker->clusters = NULL;
+    worker->clusters_len = 0; /* mail that is still queued asks */
     fg_metrics_cleanup(&worker->metrics);
     fg_timer_cancel(&worker->loop.timers, &worker->drain_timer);
     fg_loop_cleanup(&worker->loop);

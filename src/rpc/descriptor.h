@@ -123,6 +123,9 @@ struct fg_descriptors_error {
  * with one reference, or -1 and ERROR. */
 int fg_descriptors_new(const void *set, size_t len, struct fg_descriptors **out, struct fg_descriptors_error *error)
     __attribute__((warn_unused_result));
+/* The same from a file. */
+int fg_descriptors_load(const char *path, struct fg_descriptors **out, struct fg_descriptors_error *error)
+    __attribute__((warn_unused_result));
 struct fg_descriptors *fg_descriptors_ref(struct fg_descriptors *descriptors);
 void fg_descriptors_unref(struct fg_descriptors *descriptors); /* NULL is allowed */
 

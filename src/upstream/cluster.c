@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "rpc/descriptor.h"
+
 static struct fg_h2_options limits_of(const struct fg_config_cluster *config)
 {
     const struct fg_config_http2 *h = &config->http2;
@@ -85,6 +87,7 @@ void fg_cluster_cleanup(struct fg_cluster *cluster)
         free(cluster->endpoints[i].waiting);
         free(cluster->endpoints[i].conns);
     }
+    fg_descriptors_unref(cluster->descriptors);
     free(cluster->turns);
     free(cluster->endpoints);
     cluster->endpoints = NULL;

@@ -52,6 +52,8 @@ static const char every_key[] =
     "    endpoints: [{address: '[::1]:50051', weight: 9}]\n"
     "    protocol: h1\n"
     "    service: http\n"
+    "    descriptors: reflection\n"
+    "    descriptors_refresh: 9s\n"
     "    balance: round_robin\n"
     "    tls: {enabled: false, ca: ca.pem, certificate: c.pem, key: c.key, server_name: Orders.internal, verify: "
     "false,\n"

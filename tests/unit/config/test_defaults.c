@@ -236,6 +236,8 @@ static void every_key_reaches_its_cluster_field(void **state)
     assert_int_equal(b->endpoints[0].weight, 9);
     assert_int_equal(b->protocol, FG_PROTOCOL_H1);
     assert_int_equal(b->service, FG_SERVICE_HTTP);
+    assert_string_equal(b->descriptors, "reflection");
+    assert_int_equal(b->descriptors_refresh_ns, 9 * FG_S);
     assert_int_equal(b->balance, FG_BALANCE_ROUND_ROBIN);
     assert_false(b->tls.enabled);
     assert_string_equal(b->tls.ca, "/etc/fusegate/ca.pem");
