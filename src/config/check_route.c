@@ -223,6 +223,14 @@ static void check_limits(struct fg_checker *c, const struct fg_raw_route *route)
             "then the route has one limit");
 }
 
+static void check_unify(struct fg_checker *c, const struct fg_raw_route *route)
+{
+    const struct fg_mark *mark = fg_check_good(c, route, fg_check_under(fg_schema(), "routes"), "unify");
+
+    if (mark && route->out.unify > 0 && route->out.unify < 400)
+        fg_check_complain(c, mark, "found %u, expected an HTTP status from 400 to 599, or 0", route->out.unify);
+}
+
 /* ---- browsers ---- */
 
 /* "scheme://host:port", as a browser writes it: nothing follows. */
@@ -268,5 +276,6 @@ void fg_check_route(struct fg_checker *c, const struct fg_raw_route *route)
     check_outcomes(c, &route->out.outcomes);
     check_retry(c, route);
     check_limits(c, route);
+    check_unify(c, route);
     check_cors(c, &route->out.cors);
 }

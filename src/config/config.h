@@ -182,7 +182,8 @@ struct fg_config_route {
     struct fg_config_message_limit message_limit;
     uint64_t max_message; /* bytes; of what is kept whole because its form is changed */
     struct fg_config_cors cors;
-    int line; /* where the file defines it */
+    unsigned unify; /* HTTP status of everything that a breaker would count; 0: each has its own */
+    int line;       /* where the file defines it */
 };
 
 struct fg_config_endpoint {

@@ -272,6 +272,10 @@ static const struct fg_key route_keys[] = {
     NUMBER(SIZE, "max_message", out.max_message, "4MiB", 1, 255 * MIB,
            "The largest message that the gateway keeps whole to change its form, for clients that do not speak gRPC. A "
            "larger one ends the call with RESOURCE_EXHAUSTED."),
+    NUMBER(INTEGER, "unify", out.unify, "0", 0, 599,
+           "The HTTP status that REST clients get for every failure or overload (`outcomes`), such as 503. 0: each "
+           "code has "
+           "its own."),
     OPTIONAL("cors", out.cors, cors_table, "Which pages may call from a browser. Absent: none."),
 };
 #undef F

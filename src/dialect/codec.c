@@ -71,8 +71,7 @@ void fg_codec_too_large(struct fg_face *face, const char *whose)
                                  whose, (unsigned long long)fg_face_max_message(face)));
 }
 
-/* Replaces CONTENT by what it is when it is not compressed. */
-static bool inflate_content(struct fg_face *face, struct fg_outq *content, bool is_known, const char *whose)
+bool fg_codec_inflate(struct fg_face *face, struct fg_outq *content, bool is_known, const char *whose)
 {
     struct fg_outq plain;
 
@@ -94,8 +93,7 @@ static bool inflate_content(struct fg_face *face, struct fg_outq *content, bool 
     return result == FG_GZIP_OK;
 }
 
-/* Says where in the JSON, and in which field. */
-static void fail_convert(struct fg_face *face, const struct fg_proto_json_error *error, bool request)
+void fg_codec_fail(struct fg_face *face, const struct fg_proto_json_error *error, bool request)
 {
     struct fg_str text =
         error->line > 0
@@ -115,7 +113,7 @@ bool fg_codec_to_proto(struct fg_codec *codec, struct fg_face *face, struct fg_o
     struct fg_proto_out proto;
     size_t parts_len;
 
-    if (compressed && !inflate_content(face, content, codec->sends_gzip, "request"))
+    if (compressed && !fg_codec_inflate(face, content, codec->sends_gzip, "request"))
         return false;
     struct fg_str *parts = fg_message_parts(content, &parts_len);
     fg_proto_out_init(&proto, face->mem, fg_face_max_message(face));
@@ -127,7 +125,7 @@ bool fg_codec_to_proto(struct fg_codec *codec, struct fg_face *face, struct fg_o
     fg_proto_out_cleanup(&proto);
     free(parts);
     if (rc != 0)
-        fail_convert(face, &error, true);
+        fg_codec_fail(face, &error, true);
     return rc == 0;
 }
 
@@ -146,7 +144,7 @@ bool fg_codec_to_json(struct fg_codec *codec, struct fg_face *face, struct fg_ou
     char buffer[4096];
     size_t parts_len;
 
-    if (compressed && !inflate_content(face, content, codec->answers_gzip, "answer"))
+    if (compressed && !fg_codec_inflate(face, content, codec->answers_gzip, "answer"))
         return false;
     struct fg_str *parts = fg_message_parts(content, &parts_len);
     fg_json_out_init(&json, buffer, sizeof buffer, keep, out);
@@ -154,6 +152,6 @@ bool fg_codec_to_json(struct fg_codec *codec, struct fg_face *face, struct fg_ou
     int rc = fg_proto_to_json(&how, codec->method->output, parts, parts_len, &json, &error);
     free(parts);
     if (rc != 0)
-        fail_convert(face, &error, false);
+        fg_codec_fail(face, &error, false);
     return rc == 0;
 }

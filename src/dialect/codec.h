@@ -27,6 +27,13 @@ bool fg_codec_to_proto(struct fg_codec *codec, struct fg_face *face, struct fg_o
 bool fg_codec_to_json(struct fg_codec *codec, struct fg_face *face, struct fg_outq *content, bool compressed,
                       struct fg_outq *out);
 
+/* Replaces CONTENT by what it is when it is not compressed. False: the call has been ended. IS_KNOWN: the encoding is
+ * gzip. WHOSE: "request" or "answer". */
+bool fg_codec_inflate(struct fg_face *face, struct fg_outq *content, bool is_known, const char *whose);
+/* Ends the call with what is wrong with a message of the request, or else of the answer. */
+struct fg_proto_json_error;
+void fg_codec_fail(struct fg_face *face, const struct fg_proto_json_error *error, bool request);
+
 /* Ends the call: a message of the request or the answer is over the route's max_message. */
 void fg_codec_too_large(struct fg_face *face, const char *whose);
 

@@ -57,6 +57,18 @@ bool fg_connect_is_metadata(const struct fg_header *field)
     }
 }
 
+void fg_connect_add_trailers(struct fg_arena *arena, struct fg_headers *out, const struct fg_headers *trailers)
+{
+    for (uint32_t i = 0; i < trailers->len; i++) {
+        const struct fg_header *field = &trailers->items[i];
+        if (field->token == FG_TOKEN_X_FUSEGATE_ORIGIN)
+            *fg_headers_add_slot(out, arena) = *field;
+        else if (fg_connect_is_metadata(field))
+            fg_headers_add(out, arena, fg_arena_printf(arena, "trailer-%.*s", (int)field->name.len, field->name.p),
+                           field->value);
+    }
+}
+
 /* ---- errors ---- */
 
 static int keep(void *context, const char *bytes, size_t len)

@@ -15,6 +15,9 @@ enum fg_status fg_connect_status(const struct fg_headers *fields);
 /* Trailers that are metadata, and not the status itself or HTTP's own. */
 bool fg_connect_is_metadata(const struct fg_header *field);
 
+/* Trailers as header fields: "trailer-" stands before their names. */
+void fg_connect_add_trailers(struct fg_arena *arena, struct fg_headers *out, const struct fg_headers *trailers);
+
 /* connect-timeout-ms as grpc-timeout, the version; may refuse. */
 void fg_connect_begin(struct fg_face *face, const struct fg_headers *request, struct fg_headers *out);
 bool fg_connect_drops(struct fg_str name);

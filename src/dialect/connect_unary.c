@@ -138,20 +138,6 @@ static void add_head(struct connect_unary *unary, struct fg_headers *out, unsign
         *fg_headers_add_slot(out, arena) = unary->head.items[i];
 }
 
-static void add_trailers(struct connect_unary *unary, struct fg_headers *out, const struct fg_headers *trailers)
-{
-    struct fg_arena *arena = unary->face.arena;
-
-    for (uint32_t i = 0; i < trailers->len; i++) {
-        const struct fg_header *field = &trailers->items[i];
-        if (field->token == FG_TOKEN_X_FUSEGATE_ORIGIN)
-            *fg_headers_add_slot(out, arena) = *field;
-        else if (fg_connect_is_metadata(field))
-            fg_headers_add(out, arena, fg_arena_printf(arena, "trailer-%.*s", (int)field->name.len, field->name.p),
-                           field->value);
-    }
-}
-
 static void send_error(struct connect_unary *unary, const struct fg_headers *trailers)
 {
     struct fg_face *face = &unary->face;
@@ -165,7 +151,7 @@ static void send_error(struct connect_unary *unary, const struct fg_headers *tra
              FG_STR("application/json"), json.bytes);
     if (face->http_status == 405)
         fg_headers_add(&out, face->arena, FG_STR("allow"), FG_STR("POST"));
-    add_trailers(unary, &out, trailers);
+    fg_connect_add_trailers(face->arena, &out, trailers);
     fg_face_send_headers(face, &out, false);
     fg_face_send_all(face, &json, true);
 }
@@ -174,19 +160,12 @@ static void send_error(struct connect_unary *unary, const struct fg_headers *tra
 static void send_no_message(struct connect_unary *unary)
 {
     struct fg_face *face = &unary->face;
-    struct fg_reply reply = fg_reply_make(
-        FG_REASON_CARDINALITY, unary->out.bytes > 0 ? FG_STR("the endpoint's answer ends inside of its message")
-                                                    : FG_STR("the endpoint sent no message for a unary call"));
     struct fg_headers trailers;
 
-    face->call->outcome.code = reply.code;
-    face->call->outcome.source = reply.source;
-    face->call->outcome.reason = fg_reason_name(reply.reason);
-    fg_headers_init(&trailers);
-    fg_headers_add_token(&trailers, face->arena, FG_TOKEN_GRPC_STATUS, fg_status_number(reply.code));
-    fg_headers_add_token(&trailers, face->arena, FG_TOKEN_GRPC_MESSAGE,
-                         fg_grpc_message_encode(face->arena, reply.message));
-    fg_headers_add_token(&trailers, face->arena, FG_TOKEN_X_FUSEGATE_ORIGIN, fg_str_from(fg_source_name(reply.source)));
+    fg_face_own_status(face, FG_REASON_CARDINALITY,
+                       unary->out.bytes > 0 ? FG_STR("the endpoint's answer ends inside of its message")
+                                            : FG_STR("the endpoint sent no message for a unary call"),
+                       &trailers);
     send_error(unary, &trailers);
 }
 
@@ -199,7 +178,7 @@ static void send_message(struct connect_unary *unary, const struct fg_headers *t
              unary->message.bytes);
     if (unary->is_compressed)
         fg_headers_add(&out, face->arena, FG_STR("content-encoding"), unary->answer_in);
-    add_trailers(unary, &out, trailers);
+    fg_connect_add_trailers(face->arena, &out, trailers);
     fg_face_send_headers(face, &out, false);
     fg_face_send_all(face, &unary->message, true);
 }

@@ -1,7 +1,7 @@
 /* Which language a request is in. */
 #include "call/route.h"
 #include "dialect/cors.h"
-#include "dialect/face.h"
+#include "dialect/rest.h"
 
 static bool is_grpc_web(struct fg_str type)
 {
@@ -28,17 +28,44 @@ static const struct {
     {is_connect_stream, &fg_face_connect_stream},
 };
 
+/* Without its query. */
+static struct fg_str path_of(const struct fg_headers *request)
+{
+    const struct fg_header *path = fg_headers_get(request, FG_TOKEN_PATH);
+    const char *query = path ? memchr(path->value.p, '?', path->value.len) : NULL;
+
+    if (!path)
+        return FG_STR("");
+    return (struct fg_str){path->value.p, query ? (size_t)(query - path->value.p) : path->value.len};
+}
+
 /* Does the request go to a service that takes HTTP as it is? */
 static bool is_for_http(const struct fg_call_env *env, const struct fg_headers *request)
 {
-    const struct fg_header *path = fg_headers_get(request, FG_TOKEN_PATH);
-
-    if (!env->has_http || !path)
+    if (!env->has_http)
         return false;
-    const char *query = memchr(path->value.p, '?', path->value.len);
-    struct fg_str bare = {path->value.p, query ? (size_t)(query - path->value.p) : path->value.len};
-    const struct fg_config_route *route = fg_route_find(env->config, bare, request);
+    const struct fg_config_route *route = fg_route_find(env->config, path_of(request), request);
     return route && env->config->clusters[route->cluster].service == FG_SERVICE_HTTP;
+}
+
+/* Is the request REST? What has a rule is; what has none is, too, if nothing else understands it: it is told so. */
+static bool is_rest(const struct fg_call_env *env, const struct fg_headers *request)
+{
+    const struct fg_header *type = fg_headers_get(request, FG_TOKEN_CONTENT_TYPE);
+    struct fg_descriptors *descriptors;
+    struct fg_http_match match;
+
+    if (fg_headers_find(request, FG_STR("connect-protocol-version")))
+        return false;
+    enum fg_http_found found = fg_rest_find(env, request, &match, &descriptors);
+    if (found == FG_HTTP_FOUND || !descriptors)
+        return found == FG_HTTP_FOUND;
+    if (type && fg_face_is_type(type->value, FG_STR("application/json"))) /* Connect, if the path is a method's */
+        return !fg_descriptors_method(descriptors, path_of(request));
+    for (size_t i = 0; type && i < FG_ARRAY_LEN(faces); i++)
+        if (faces[i].is_type(type->value))
+            return false;
+    return !type || !fg_grpc_is_content_type(type->value);
 }
 
 void fg_dialect_start(struct fg_call_env *env, struct fg_stream *client, struct fg_headers *request, unsigned flags)
@@ -53,6 +80,10 @@ void fg_dialect_start(struct fg_call_env *env, struct fg_stream *client, struct 
     }
     if (type && fg_grpc_is_content_type(type->value) && fg_conn_is_h2(client->conn)) {
         fg_call_start(env, &fg_dialect_grpc, client, request, flags);
+        return;
+    }
+    if (is_rest(env, request)) {
+        fg_face_start(env, &fg_face_rest, client, request, flags);
         return;
     }
     for (size_t i = 0; type && i < FG_ARRAY_LEN(faces); i++) {

@@ -80,7 +80,7 @@ static void grpc_reset_after_end(struct fg_stream *stream, uint32_t code)
 {
     struct fg_face *face = face_of(stream);
 
-    if (!face->request_ended && !face->closed)
+    if (!face->request_ended && !face->closed && !face->aborting)
         fg_stream_reset_after_end(face->client, code);
 }
 
@@ -148,12 +148,25 @@ static void on_data(struct fg_stream *client, struct fg_buf buf, bool end)
     take(client->user, buf, end);
 }
 
+static void abort_now(struct fg_face *face)
+{
+    static const struct fg_h2_close complete = {.by = FG_H2_CLOSED_COMPLETE};
+
+    if (face->closed)
+        return;
+    clean(face);
+    fg_stream_reset(face->client, FG_H2_INTERNAL_ERROR);
+    face->grpc.events->on_close(&face->grpc, &complete);
+}
+
 static void on_sent(struct fg_stream *client, size_t bytes)
 {
     struct fg_face *face = client->user;
 
     face->out_client -= FG_MIN(bytes, face->out_client);
     tell_sent(face, face->out_client == 0 ? face->out_grpc : FG_MIN(bytes, face->out_grpc));
+    if (face->aborting && face->out_client == 0)
+        abort_now(face);
 }
 
 static void on_close(struct fg_stream *client, const struct fg_h2_close *why)
@@ -223,12 +236,13 @@ void fg_face_start(struct fg_call_env *env, const struct fg_face_ops *ops, struc
         face->cors = fg_cors_of(env, face->path, request, &face->origin);
     fg_headers_init(&canonical);
     fg_headers_add_token(&canonical, face->arena, FG_TOKEN_METHOD, FG_STR("POST"));
-    fg_headers_add_token(&canonical, face->arena, FG_TOKEN_PATH, face->path);
+    fg_headers_add_token(&canonical, face->arena, FG_TOKEN_PATH, face->path); /* ops->begin may know better */
     for (uint32_t i = 0; i < request->len; i++)
         if (goes_on(face, &request->items[i]))
             *fg_headers_add_slot(&canonical, face->arena) = request->items[i];
     if (!(flags & FG_H2_TOO_LARGE))
         ops->begin(face, request, &canonical);
+    canonical.items[1].value = face->path;
     fg_call_start(env, ops->dialect, &face->grpc, &canonical, flags & ~(unsigned)FG_H2_END_STREAM);
     if (face->request_ended && !face->closed)
         take(face, (struct fg_buf){0}, true);
@@ -251,6 +265,28 @@ void fg_face_fail(struct fg_face *face, enum fg_reason reason, enum fg_status co
     reply.code = code;
     if (face->call && !face->closed)
         fg_call_fail(face->call, &reply);
+}
+
+void fg_face_own_status(struct fg_face *face, enum fg_reason reason, struct fg_str message, struct fg_headers *trailers)
+{
+    struct fg_reply reply = fg_reply_make(reason, message);
+
+    face->call->outcome.code = reply.code;
+    face->call->outcome.source = reply.source;
+    face->call->outcome.reason = fg_reason_name(reply.reason);
+    fg_headers_init(trailers);
+    fg_headers_add_token(trailers, face->arena, FG_TOKEN_GRPC_STATUS, fg_status_number(reply.code));
+    fg_headers_add_token(trailers, face->arena, FG_TOKEN_GRPC_MESSAGE,
+                         fg_grpc_message_encode(face->arena, reply.message));
+    fg_headers_add_token(trailers, face->arena, FG_TOKEN_X_FUSEGATE_ORIGIN, fg_str_from(fg_source_name(reply.source)));
+}
+
+void fg_face_abort(struct fg_face *face)
+{
+    face->aborting = true;
+    face->client_ended = true;
+    if (face->out_client == 0)
+        abort_now(face);
 }
 
 bool fg_face_is_over(const struct fg_face *face)

@@ -48,6 +48,7 @@ struct fg_face {
     bool request_ended; /* by the client */
     bool delivered_end;
     bool client_ended; /* our END_STREAM is queued */
+    bool aborting;
     bool closed;
 };
 
@@ -71,6 +72,12 @@ bool fg_face_begin(struct fg_call *call);
 void fg_face_refuse(struct fg_face *face, enum fg_reason reason, unsigned http_status, struct fg_str message);
 /* Ends the call with a status of the gateway's own. MESSAGE is borrowed. */
 void fg_face_fail(struct fg_face *face, enum fg_reason reason, enum fg_status code, struct fg_str message);
+
+/* An answer that ended well is none after all: puts that into the call's outcome, and TRAILERS that say it. */
+void fg_face_own_status(struct fg_face *face, enum fg_reason reason, struct fg_str message,
+                        struct fg_headers *trailers);
+/* Cuts the answer when what was sent is on its way: nothing else tells that it is not whole. */
+void fg_face_abort(struct fg_face *face);
 
 void fg_face_deliver(struct fg_face *face, struct fg_buf buf, bool end); /* gRPC bytes for the call; borrows BUF */
 void fg_face_deliver_all(struct fg_face *face, struct fg_outq *q, bool end);

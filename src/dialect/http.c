@@ -1,6 +1,6 @@
 /* Plain HTTP for clusters whose service is http: requests and answers go through as they are. What the gateway says
  * itself is JSON: {"error": ..., "code": ..., "status": ..., "details": [...]} (row A3). */
-#include "dialect/dialect.h"
+#include "dialect/rest.h"
 #include "rpc/json_write.h"
 
 static bool begin(struct fg_call *call)
@@ -77,7 +77,7 @@ static void send_reply(struct fg_call *call, const struct fg_reply *reply)
     put_body(&body, call, reply);
     fg_headers_init(&headers);
     fg_headers_add_token(&headers, arena, FG_TOKEN_STATUS,
-                         fg_arena_printf(arena, "%u", fg_status_to_http(reply->code)));
+                         fg_arena_printf(arena, "%u", fg_rest_http_status(call, reply->code)));
     fg_headers_add_token(&headers, arena, FG_TOKEN_CONTENT_TYPE, FG_STR("application/json"));
     fg_headers_add_token(&headers, arena, FG_TOKEN_CONTENT_LENGTH, fg_arena_printf(arena, "%zu", body.bytes));
     if (reply->retry_after_ns > 0)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gateway/gateway.h"
 #include "gateway/inspect_int.h"
+#include "rpc/http_rule.h"
 #include "rpc/message.h"
 #include "rpc/reflection.h"
 
@@ -80,6 +81,9 @@ static void publish(struct fg_descriptor_source *source, struct fg_descriptors *
 
     (void)fg_descriptors_methods(set, &methods);
     fg_log(FG_LOG_INFO, "cluster %s: descriptors of %zu methods", config_of(source)->name, methods);
+    if (fg_descriptors_http_problem(set)[0])
+        fg_log(FG_LOG_WARN, "cluster %s: a rule is left out: %s", config_of(source)->name,
+               fg_descriptors_http_problem(set));
     pthread_mutex_lock(&source->lock);
     fg_descriptors_unref(source->latest);
     source->latest = set;

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "rpc/descriptor_int.h"
+#include "rpc/http_rule.h"
 
 #define BLOCK_BYTES (64u << 10)
 
@@ -164,6 +165,7 @@ void fg_descriptors_unref(struct fg_descriptors *descriptors)
 {
     if (!descriptors || atomic_fetch_sub_explicit(&descriptors->refs, 1, memory_order_acq_rel) != 1)
         return;
+    fg_http_router_free(descriptors->http);
     while (descriptors->blocks) {
         struct fg_descriptors_block *block = descriptors->blocks;
         descriptors->blocks = block->next;
@@ -236,9 +238,21 @@ int fg_descriptors_new(const void *set, size_t len, struct fg_descriptors **out,
     int rc = build(&builder, (struct fg_str){builder.set->bytes, len});
     free(builder.types);
     free(builder.services);
-    if (rc == 0)
+    if (rc == 0) {
+        builder.set->http = fg_http_router_new(builder.set, &builder.set->http_problem);
         *out = builder.set;
-    else
+    }
+    if (rc != 0)
         fg_descriptors_unref(builder.set);
     return rc;
+}
+
+const struct fg_http_router *fg_descriptors_http(const struct fg_descriptors *descriptors)
+{
+    return descriptors->http;
+}
+
+const char *fg_descriptors_http_problem(const struct fg_descriptors *descriptors)
+{
+    return descriptors->http_problem.text;
 }

@@ -32,6 +32,8 @@ struct fg_descriptors {
     struct fg_symbols symbols;
     const struct fg_method **methods;
     size_t methods_len, methods_cap;
+    struct fg_http_router *http; /* NULL: no method has a rule */
+    struct fg_descriptors_error http_problem;
 };
 
 /* What is inherited from file to message to field (descriptor.proto, FeatureSet). proto2 and proto3 are two such sets.

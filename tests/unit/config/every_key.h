@@ -41,6 +41,7 @@ static const char every_key[] =
     "  rate_limit: {rate: 600/m, burst: 20, key: 'header:X-Api-Key'}\n"
     "  message_limit: {rate: 7/s, burst: 5, action: reject}\n"
     "  max_message: 3MiB\n"
+    "  unify: 503\n"
     "  cors: {origins: [https://a.example, 'http://b:8080'], credentials: true, max_age: 3s}\n"
     "- {match: {path: /exact}, cluster: a}\n"
     "- {match: {path_prefix: /web/}, cluster: a}\n"
