@@ -28,7 +28,7 @@ static void begin_json(struct fg_codec *codec, struct fg_face *face, const struc
                        fg_arena_printf(face->arena, "unknown compression \"%.*s\": supported are gzip and identity",
                                        (int)FG_MIN(encoding.len, (size_t)100), encoding.p));
     else if (!codec->descriptors)
-        fg_face_refuse(face, FG_REASON_NO_DESCRIPTORS, 0,
+        fg_face_refuse(face, FG_REASON_NO_DESCRIPTORS, 415,
                        FG_STR("JSON needs the service's descriptors, and the gateway has none: see the cluster's "
                               "`descriptors`"));
     else if (!codec->method)

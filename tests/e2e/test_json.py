@@ -126,7 +126,7 @@ clusters: {c: {endpoints: [$backend], descriptors: reflection}}
     known = lambda: gate.json("/clusters")["clusters"][0]["descriptors"]
     wait_for("an error", lambda: "has none" in known()["error"])
     answer = post(gate, "h1", {})
-    assert answer.status == 501 and "descriptors" in json.loads(answer.body)["message"]
+    assert answer.status == 415 and "descriptors" in json.loads(answer.body)["message"]
     backend.server.add_generic_rpc_handlers((Reflection(compile_set(tmp_path)),))
     wait_for("the descriptors", lambda: known()["methods"] == 4)
     assert known()["failures"] >= 1 and json.loads(post(gate, "h1", ORDER).body) == ORDER
