@@ -20,5 +20,6 @@ int fg_cli_breakers(int argc, char **argv);
 int fg_cli_events(int argc, char **argv);
 int fg_cli_streams(int argc, char **argv);
 int fg_cli_clusters(int argc, char **argv);
+int fg_cli_openapi(int argc, char **argv);
 
 #endif
