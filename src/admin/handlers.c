@@ -31,21 +31,27 @@ static void metrics(void *context, const struct fg_admin_request *request, struc
     size_t sides = gateway->config->listeners_len + gateway->config->clusters_len, at = 0;
     struct fg_prometheus_source *sources = fg_alloc_zero(gateway->workers_len * sizeof *sources);
     const uint64_t **faults = fg_alloc_zero(gateway->workers_len * sides * sizeof *faults);
+    const uint64_t **h1_faults = fg_alloc_zero(gateway->workers_len * sides * sizeof *h1_faults);
     (void)request;
 
     response->content_type = "text/plain; version=0.0.4; charset=utf-8";
     for (unsigned i = 0; i < gateway->workers_len; i++) {
         struct fg_worker *worker = &gateway->workers[i];
         sources[i] = (struct fg_prometheus_source){&worker->stats, &worker->metrics};
-        for (size_t s = 0; s < worker->servers_len; s++)
-            faults[at++] = worker->servers[s].side.fault_counts;
-        for (size_t c = 0; c < worker->clusters_len; c++)
-            faults[at++] = worker->clusters[c].side.fault_counts;
+        for (size_t s = 0; s < worker->servers_len; s++, at++) {
+            faults[at] = worker->servers[s].side.fault_counts;
+            h1_faults[at] = worker->servers[s].side.h1_fault_counts;
+        }
+        for (size_t c = 0; c < worker->clusters_len; c++, at++) {
+            faults[at] = worker->clusters[c].side.fault_counts;
+            h1_faults[at] = worker->clusters[c].side.h1_fault_counts;
+        }
     }
     struct fg_prometheus page = {
         .sources = sources,
         .sources_len = gateway->workers_len,
         .fault_counts = faults,
+        .h1_fault_counts = h1_faults,
         .fault_counts_len = at,
         .breakers = gateway->breakers,
         .breaker_config = breaker_config,
@@ -55,6 +61,7 @@ static void metrics(void *context, const struct fg_admin_request *request, struc
     fg_prometheus_render(&page, body);
     free(sources);
     free(faults);
+    free(h1_faults);
 }
 
 /* ---- /streams, /clusters ---- */

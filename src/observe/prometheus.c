@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "h1/fault.h"
 #include "h2/fault.h"
 
 /* ---- parts of the format ---- */
@@ -98,18 +99,26 @@ static void put_gauges(const struct fg_prometheus *what, FILE *out)
     }
 }
 
+static void put_fault(const struct fg_prometheus *what, const uint64_t *const *counts, int fault, const char *protocol,
+                      const char *name, FILE *out)
+{
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < what->fault_counts_len; i++)
+        total += fg_stat_read(&counts[i][fault]);
+    fprintf(out, "fusegate_protocol_faults_total{protocol=\"%s\",cause=\"", protocol);
+    for (const char *p = name; *p; p++)
+        fputc(tolower((unsigned char)*p), out);
+    fprintf(out, "\"} %llu\n", (unsigned long long)total);
+}
+
 static void put_faults(const struct fg_prometheus *what, FILE *out)
 {
     head(out, "protocol_faults_total", "counter", "What peers did wrong, by cause");
-    for (int fault = FG_H2_FAULT_NONE + 1; fault < FG_H2_FAULT_LEN; fault++) {
-        uint64_t total = 0;
-        for (size_t i = 0; i < what->fault_counts_len; i++)
-            total += fg_stat_read(&what->fault_counts[i][fault]);
-        fputs("fusegate_protocol_faults_total{cause=\"", out);
-        for (const char *p = fg_h2_fault_info((enum fg_h2_fault)fault)->name; *p; p++)
-            fputc(tolower((unsigned char)*p), out);
-        fprintf(out, "\"} %llu\n", (unsigned long long)total);
-    }
+    for (int fault = FG_H2_FAULT_NONE + 1; fault < FG_H2_FAULT_LEN; fault++)
+        put_fault(what, what->fault_counts, fault, "h2", fg_h2_fault_info((enum fg_h2_fault)fault)->name, out);
+    for (int fault = FG_H1_FAULT_NONE + 1; fault < FG_H1_FAULT_LEN; fault++)
+        put_fault(what, what->h1_fault_counts, fault, "h1", fg_h1_fault_info((enum fg_h1_fault)fault)->name, out);
 }
 
 /* ---- calls and attempts: the same cluster and name of several workers are one series ---- */

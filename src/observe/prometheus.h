@@ -17,8 +17,9 @@ struct fg_prometheus_source {
 struct fg_prometheus {
     const struct fg_prometheus_source *sources;
     size_t sources_len;
-    const uint64_t *const *fault_counts; /* arrays of FG_H2_FAULT_LEN */
-    size_t fault_counts_len;
+    const uint64_t *const *fault_counts;    /* arrays of FG_H2_FAULT_LEN */
+    const uint64_t *const *h1_fault_counts; /* arrays of FG_H1_FAULT_LEN */
+    size_t fault_counts_len;                /* of both */
     struct fg_breaker_registry *breakers;
     const struct fg_config_breaker *(*breaker_config)(void *context, struct fg_str cluster); /* NULL: cluster is gone */
     void *context;

@@ -75,6 +75,7 @@ def test_what_can_be_read_in_two_ways_is_refused(plain, first, status):
     answer = talk(plain, first)
     assert answer.startswith(b"HTTP/1.1 %d " % status), answer
     assert b"connection: close" in answer
+    assert plain.metric("protocol_faults_total", protocol="h1") == 1
     assert Client(plain).call(b"x") == b"x"
 
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/time.h"
+#include "h1/fault.h"
 #include "h2/fault.h"
 #include "observe/prometheus.h"
 
@@ -33,11 +34,13 @@ static const struct fg_config_breaker *no_breaker(void *context, struct fg_str c
 static char *render(const struct fg_metrics *first, const struct fg_metrics *second)
 {
     static const uint64_t faults[FG_H2_FAULT_LEN] = {[FG_H2_FAULT_PING_FLOOD] = 3};
+    static const uint64_t h1_faults[FG_H1_FAULT_LEN] = {[FG_H1_FAULT_CHUNK_SIZE] = 2};
     const uint64_t *const fault_counts[] = {faults, faults};
+    const uint64_t *const h1_fault_counts[] = {h1_faults, h1_faults};
     struct fg_stats stats[2] = {{.calls_started = 10, .calls_ended = 7}, {.calls_started = 5, .calls_ended = 5}};
     struct fg_prometheus_source sources[] = {{&stats[0], first}, {&stats[1], second}};
     struct fg_breaker_registry *breakers = fg_breaker_registry_new(16);
-    struct fg_prometheus page = {sources, 2, fault_counts, 2, breakers, no_breaker, NULL, FG_S};
+    struct fg_prometheus page = {sources, 2, fault_counts, h1_fault_counts, 2, breakers, no_breaker, NULL, FG_S};
     char *text = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
@@ -79,7 +82,8 @@ static void workers_are_summed_up(void **state)
     has(text, "fusegate_call_duration_seconds_count{cluster=\"c\",method=\"/s/M\"} 7\n");
     has(text, "fusegate_calls_started_total 15\n");
     has(text, "fusegate_calls_active 3\n");
-    has(text, "fusegate_protocol_faults_total{cause=\"ping_flood\"} 6\n");
+    has(text, "fusegate_protocol_faults_total{protocol=\"h2\",cause=\"ping_flood\"} 6\n");
+    has(text, "fusegate_protocol_faults_total{protocol=\"h1\",cause=\"chunk_size\"} 4\n");
     free(text);
     fg_metrics_cleanup(&first);
     fg_metrics_cleanup(&second);
