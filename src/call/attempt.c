@@ -323,6 +323,11 @@ static struct fg_reply close_reply(struct fg_attempt *attempt, const struct fg_c
 
     switch (why->by) {
     case FG_H2_CLOSED_PEER_RESET:
+        if (why->code == FG_H2_CANCEL && fg_call_is_at_deadline(attempt->call)) {
+            reply = fg_reply_make(FG_REASON_DEADLINE_EXCEEDED, FG_STR("the deadline ran out at the endpoint"));
+            attempt->outcome.safe_to_retry = FG_SAFE_UNKNOWN;
+            break;
+        }
         reply = fg_reply_make(FG_REASON_UPSTREAM_RESET,
                               fg_arena_printf(arena, "the endpoint reset the stream with %s", name));
         reply.code = fg_status_from_h2_error(why->code);

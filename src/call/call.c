@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "call/route.h"
+#include "rpc/descriptor.h"
 
 /* ---- the request's data ---- */
 
@@ -256,6 +257,21 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
 
 /* ---- events of the downstream stream ---- */
 
+/* Is the request one message, as the method has it? Else the call has been ended (gRPC status-codes: UNIMPLEMENTED). */
+static bool is_cardinality_kept(struct fg_call *call, bool end_stream)
+{
+    uint64_t messages = call->framing.messages;
+
+    if (!call->one_message || (messages <= 1 && !(end_stream && messages == 0)))
+        return true;
+    struct fg_reply reply = fg_reply_make(FG_REASON_CARDINALITY,
+                                          messages == 0 ? FG_STR("the request has no message, and the method takes one")
+                                                        : FG_STR("the request has more than one message"));
+    reply.source = FG_SOURCE_BAD_REQUEST;
+    fg_call_fail(call, &reply);
+    return false;
+}
+
 static void on_headers(struct fg_stream *stream, struct fg_headers *headers, unsigned flags)
 {
     struct fg_call *call = stream->user;
@@ -264,7 +280,7 @@ static void on_headers(struct fg_stream *stream, struct fg_headers *headers, uns
 
     if (call->answered)
         call->request_ended = true;
-    else if (!fg_call_hold(call, (struct fg_buf){0}, 0, true))
+    else if (is_cardinality_kept(call, true) && !fg_call_hold(call, (struct fg_buf){0}, 0, true))
         fg_call_send_on(call, (struct fg_buf){0}, true);
 }
 
@@ -288,6 +304,8 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
     call->bytes_up += buf.len;
     call->last_message_ns = call->env->loop->now_ns;
     messages = call->framing.messages - messages;
+    if (!is_cardinality_kept(call, end_stream))
+        return;
     if (fg_call_messages_allowed(call, messages) && !fg_call_hold(call, buf, messages, end_stream))
         fg_call_send_on(call, buf, end_stream);
 }
@@ -302,7 +320,7 @@ static void on_sent(struct fg_stream *stream, size_t bytes)
 
 /* A caller whose deadline runs out cancels, and its clock began before ours: its RST_STREAM comes first. It is the
  * deadline all the same, and an endpoint that lets deadlines pass must not look healthy. */
-static bool is_at_deadline(const struct fg_call *call)
+bool fg_call_is_at_deadline(const struct fg_call *call)
 {
     if (call->deadline_ns == FG_NEVER)
         return false;
@@ -315,7 +333,7 @@ static void gone(struct fg_call *call, const struct fg_h2_close *why)
     enum fg_source source = why->by == FG_H2_CLOSED_PEER_RESET ? FG_SOURCE_CLIENT_CANCEL : FG_SOURCE_CLIENT_GONE;
     enum fg_status code = FG_STATUS_CANCELLED;
 
-    if (!call->answered && source == FG_SOURCE_CLIENT_CANCEL && is_at_deadline(call)) {
+    if (!call->answered && source == FG_SOURCE_CLIENT_CANCEL && fg_call_is_at_deadline(call)) {
         source = FG_SOURCE_DEADLINE;
         code = FG_STATUS_DEADLINE_EXCEEDED;
         FG_COUNT(call->env->stats, deadlines_exceeded);
@@ -397,6 +415,10 @@ static void route(struct fg_call *call)
         call->deadline_ns = call->start_ns + call->route->timeout_ns;
     set_priority(call);
     if (fg_call_is_rate_limited(call))
+        return;
+    const struct fg_method *method = fg_descriptors_method_of(fg_cluster_descriptors(call->cluster), call->path);
+    call->one_message = method && !call->opaque && !method->client_streaming;
+    if (call->request_ended && !is_cardinality_kept(call, true))
         return;
     call->learned = fg_learned_find(env->learned, call->cluster->name, call->path);
     call->is_long = call->cluster->config->limits.long_streams > 0 && fg_learned_usually_long(call->learned);

@@ -128,8 +128,9 @@ struct fg_call {
     uint64_t bytes_up, bytes_down;
     uint64_t credited_bytes; /* given back to the client as window */
     bool request_ended : 1, headers_sent : 1, answered : 1 /* the end of the answer is queued */, ended : 1;
-    bool opaque : 1;   /* HTTP as it is: there are no messages, and the status of the answer is the outcome */
-    bool deferred : 1; /* no attempt is made before data of the request has come; set by dialect->begin */
+    bool one_message : 1; /* its method takes exactly one */
+    bool opaque : 1;      /* HTTP as it is: there are no messages, and the status of the answer is the outcome */
+    bool deferred : 1;    /* no attempt is made before data of the request has come; set by dialect->begin */
     bool starting : 1, start_again : 1; /* fg_call_try is at work; and shall go round once more */
 
     struct fg_outcome outcome; /* what the caller was told; complete when the stream has closed */
@@ -147,6 +148,9 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
 
 /* Ends the call with a status that the gateway makes itself; attempts in progress end, too. */
 void fg_call_fail(struct fg_call *call, const struct fg_reply *reply);
+
+/* The call's deadline is over, or nearly: whose clock began earlier has seen it run out. */
+bool fg_call_is_at_deadline(const struct fg_call *call);
 
 /* Ends the call by a reset: nothing else tells the client that an answer which has begun is cut. For a dialect's
  * send_reply. */

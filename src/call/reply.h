@@ -13,7 +13,7 @@
     X(BAD_REQUEST, INVALID_ARGUMENT, BAD_REQUEST)                                                                      \
     X(NOT_GRPC, UNKNOWN, BAD_REQUEST)                                                                                  \
     X(GRPC_NEEDS_HTTP2, UNIMPLEMENTED, BAD_REQUEST)                                                                    \
-    X(METHOD_NOT_ALLOWED, UNIMPLEMENTED, BAD_REQUEST)                                                                  \
+    X(METHOD_NOT_ALLOWED, UNKNOWN, BAD_REQUEST)                                                                        \
     X(METHOD_NOT_POST, INTERNAL, BAD_REQUEST)                                                                          \
     X(MALFORMED_TIMEOUT, INVALID_ARGUMENT, BAD_REQUEST)                                                                \
     X(HEADERS_TOO_LARGE, RESOURCE_EXHAUSTED, LIMIT)                                                                    \

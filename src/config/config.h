@@ -284,6 +284,7 @@ struct fg_config_access_log {
 struct fg_config {
     unsigned workers; /* resolved: never 0 */
     uint64_t drain_timeout_ns;
+    bool error_details; /* statuses of the gateway's own have ErrorInfo */
     struct fg_config_listener *listeners;
     size_t listeners_len;
     struct fg_config_route *routes;

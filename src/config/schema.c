@@ -214,6 +214,10 @@ static const struct fg_key root_keys[] = {
      .min = 1,
      .max = 256,
      .description = "Threads that serve. auto: one for each CPU this process may use."},
+    VALUE(BOOL, "error_details", out.error_details, "true",
+          "Statuses that the gateway makes itself carry ErrorInfo: reason, cluster, endpoint, observed value and "
+          "threshold. "
+          "false: only their code, message and `x-fusegate-origin`, for callers who should not know."),
     NUMBER(DURATION, "drain_timeout", out.drain_timeout_ns, "30s", 0, DAY,
            "Time for open streams to finish when the gateway stops."),
     {.name = "listeners",

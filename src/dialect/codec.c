@@ -16,13 +16,10 @@ static bool is_identity(struct fg_str encoding)
     return encoding.len == 0 || fg_str_eq(encoding, FG_STR("identity"));
 }
 
-static void begin_json(struct fg_codec *codec, struct fg_face *face, const struct fg_headers *request,
-                       struct fg_str encoding)
+static void begin_json(struct fg_codec *codec, struct fg_face *face, struct fg_str encoding)
 {
     codec->json = true;
     codec->sends_gzip = is_gzip(encoding);
-    codec->descriptors = fg_face_descriptors(face, request);
-    codec->method = codec->descriptors ? fg_descriptors_method(codec->descriptors, face->path) : NULL;
     if (!is_gzip(encoding) && !is_identity(encoding))
         fg_face_refuse(face, FG_REASON_UNSUPPORTED_ENCODING, 0,
                        fg_arena_printf(face->arena, "unknown compression \"%.*s\": supported are gzip and identity",
@@ -31,18 +28,20 @@ static void begin_json(struct fg_codec *codec, struct fg_face *face, const struc
         fg_face_refuse(face, FG_REASON_NO_DESCRIPTORS, 415,
                        FG_STR("JSON needs the service's descriptors, and the gateway has none: see the cluster's "
                               "`descriptors`"));
-    else if (!codec->method)
-        fg_face_refuse(face, FG_REASON_UNKNOWN_METHOD, 0,
-                       fg_arena_printf(face->arena, "the service's descriptors have no method %.*s",
-                                       (int)FG_MIN(face->path.len, (size_t)200), face->path.p));
 }
 
 void fg_codec_begin(struct fg_codec *codec, struct fg_face *face, const struct fg_headers *request, bool json,
                     struct fg_str encoding, struct fg_str accepts, struct fg_headers *out)
 {
     fg_headers_add_token(out, face->arena, FG_TOKEN_CONTENT_TYPE, FG_STR("application/grpc+proto"));
+    codec->descriptors = fg_face_descriptors(face, request);
+    codec->method = fg_descriptors_method_of(codec->descriptors, face->path);
+    if (codec->descriptors && !codec->method)
+        fg_face_refuse(face, FG_REASON_UNKNOWN_METHOD, 404,
+                       fg_arena_printf(face->arena, "the service's descriptors have no method %.*s",
+                                       (int)FG_MIN(face->path.len, (size_t)200), face->path.p));
     if (json) {
-        begin_json(codec, face, request, encoding);
+        begin_json(codec, face, encoding);
         fg_headers_add_token(out, face->arena, FG_TOKEN_GRPC_ACCEPT_ENCODING, FG_STR("identity"));
         return;
     }
@@ -154,4 +153,56 @@ bool fg_codec_to_json(struct fg_codec *codec, struct fg_face *face, struct fg_ou
     if (rc != 0)
         fg_codec_fail(face, &error, false);
     return rc == 0;
+}
+
+/* ---- streams ---- */
+
+void fg_codec_deliver(struct fg_codec *codec, struct fg_face *face, struct fg_outq *in, struct fg_buf buf)
+{
+    enum fg_message_result result = FG_MESSAGE_NONE;
+    struct fg_outq content, canonical;
+    uint8_t flags;
+
+    fg_outq_keep(in, buf);
+    fg_outq_init(&content, face->mem);
+    fg_outq_init(&canonical, face->mem);
+    while (!fg_face_is_over(face) &&
+           (result = fg_message_take(in, fg_face_max_message(face), &flags, &content)) == FG_MESSAGE_WHOLE) {
+        if (flags & ~FG_MESSAGE_COMPRESSED)
+            fg_face_fail(face, FG_REASON_MALFORMED_MESSAGE, FG_STATUS_INVALID_ARGUMENT,
+                         FG_STR("a message of the request has an unknown flag"));
+        else if (fg_codec_to_proto(codec, face, &content, flags & FG_MESSAGE_COMPRESSED, &canonical))
+            fg_face_deliver_all(face, &canonical, false);
+        fg_outq_cleanup(&content);
+    }
+    if (result == FG_MESSAGE_TOO_LARGE)
+        fg_codec_too_large(face, "request");
+    fg_outq_cleanup(&canonical);
+}
+
+void fg_codec_send(struct fg_codec *codec, struct fg_face *face, struct fg_outq *out, struct fg_buf buf,
+                   void (*send)(struct fg_face *face, struct fg_outq *message))
+{
+    enum fg_message_result result = FG_MESSAGE_NONE;
+    struct fg_outq content, json, message;
+    uint8_t flags;
+
+    fg_outq_keep(out, buf);
+    fg_buf_unref(&buf);
+    fg_outq_init(&content, face->mem);
+    fg_outq_init(&json, face->mem);
+    fg_outq_init(&message, face->mem);
+    while (!face->client_ended &&
+           (result = fg_message_take(out, fg_face_max_message(face), &flags, &content)) == FG_MESSAGE_WHOLE) {
+        if (fg_codec_to_json(codec, face, &content, flags & FG_MESSAGE_COMPRESSED, &json)) {
+            fg_message_put_prefix(&message, 0, json.bytes);
+            fg_outq_move(&json, json.bytes, &message);
+            send(face, &message);
+        }
+        fg_outq_cleanup(&content);
+        fg_outq_cleanup(&json);
+    }
+    fg_outq_cleanup(&message);
+    if (result == FG_MESSAGE_TOO_LARGE)
+        fg_codec_too_large(face, "answer");
 }

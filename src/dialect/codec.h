@@ -27,6 +27,14 @@ bool fg_codec_to_proto(struct fg_codec *codec, struct fg_face *face, struct fg_o
 bool fg_codec_to_json(struct fg_codec *codec, struct fg_face *face, struct fg_outq *content, bool compressed,
                       struct fg_outq *out);
 
+/* Streams of JSON messages behind prefixes. IN, OUT: what is not whole yet. */
+
+/* Takes bytes of the request (borrowed) and passes what is whole on. */
+void fg_codec_deliver(struct fg_codec *codec, struct fg_face *face, struct fg_outq *in, struct fg_buf buf);
+/* Takes gRPC bytes of the answer, with the reference; SEND takes each message with its prefix in the client's form. */
+void fg_codec_send(struct fg_codec *codec, struct fg_face *face, struct fg_outq *out, struct fg_buf buf,
+                   void (*send)(struct fg_face *face, struct fg_outq *message));
+
 /* Replaces CONTENT by what it is when it is not compressed. False: the call has been ended. IS_KNOWN: the encoding is
  * gzip. WHOSE: "request" or "answer". */
 bool fg_codec_inflate(struct fg_face *face, struct fg_outq *content, bool is_known, const char *whose);

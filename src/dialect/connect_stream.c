@@ -26,48 +26,20 @@ static void begin(struct fg_face *face, const struct fg_headers *request, struct
     fg_outq_init(&stream->in, face->mem);
     fg_outq_init(&stream->out, face->mem);
     if (!method || !fg_str_eq(method->value, FG_STR("POST")))
-        fg_face_refuse(face, FG_REASON_METHOD_NOT_POST, 405, FG_STR("a Connect stream must use POST"));
+        fg_face_refuse(face, FG_REASON_METHOD_NOT_ALLOWED, 405, FG_STR("a Connect stream must use POST"));
     fg_connect_begin(face, request, out);
     fg_codec_begin(&stream->codec, face, request, fg_face_is_type(type->value, FG_STR("application/connect+json")),
                    encoding, accepts, out);
-}
-
-static void put_plain(struct fg_face *face, struct fg_buf buf)
-{
-    fg_face_deliver(face, buf, false);
-}
-
-/* Messages one by one, as far as they are whole. */
-static void put_json(struct fg_face *face, struct fg_buf buf)
-{
-    struct connect_stream *stream = stream_of(face);
-    enum fg_message_result result = FG_MESSAGE_NONE;
-    struct fg_outq content, canonical;
-    uint8_t flags;
-
-    fg_outq_keep(&stream->in, buf);
-    fg_outq_init(&content, face->mem);
-    fg_outq_init(&canonical, face->mem);
-    while (!fg_face_is_over(face) &&
-           (result = fg_message_take(&stream->in, fg_face_max_message(face), &flags, &content)) == FG_MESSAGE_WHOLE) {
-        if (flags & ~FG_MESSAGE_COMPRESSED)
-            fg_face_fail(face, FG_REASON_MALFORMED_MESSAGE, FG_STATUS_INVALID_ARGUMENT,
-                         FG_STR("an envelope of the request has an unknown flag"));
-        else if (fg_codec_to_proto(&stream->codec, face, &content, flags & FG_MESSAGE_COMPRESSED, &canonical))
-            fg_face_deliver_all(face, &canonical, false);
-        fg_outq_cleanup(&content);
-    }
-    if (result == FG_MESSAGE_TOO_LARGE)
-        fg_codec_too_large(face, "request");
-    fg_outq_cleanup(&canonical);
 }
 
 static void on_data(struct fg_face *face, struct fg_buf buf, bool end)
 {
     struct connect_stream *stream = stream_of(face);
 
-    if (buf.len > 0)
-        (stream->codec.json ? put_json : put_plain)(face, buf);
+    if (buf.len > 0 && stream->codec.json)
+        fg_codec_deliver(&stream->codec, face, &stream->in, buf);
+    else if (buf.len > 0)
+        fg_face_deliver(face, buf, false);
     if (!end || fg_face_is_over(face))
         return;
     if (stream->in.bytes > 0 || !fg_grpc_framing_at_boundary(&face->call->framing))
@@ -106,36 +78,17 @@ static void send_headers(struct fg_face *face, struct fg_headers *headers)
     fg_face_send_headers(face, &out, false);
 }
 
-static void send_json(struct fg_face *face, struct fg_buf buf)
+static void send_message(struct fg_face *face, struct fg_outq *message)
 {
-    struct connect_stream *stream = stream_of(face);
-    enum fg_message_result result = FG_MESSAGE_NONE;
-    struct fg_outq content, json, envelope;
-    uint8_t flags;
-
-    fg_outq_keep(&stream->out, buf);
-    fg_buf_unref(&buf);
-    fg_outq_init(&content, face->mem);
-    fg_outq_init(&json, face->mem);
-    fg_outq_init(&envelope, face->mem);
-    while (!face->client_ended &&
-           (result = fg_message_take(&stream->out, fg_face_max_message(face), &flags, &content)) == FG_MESSAGE_WHOLE) {
-        if (fg_codec_to_json(&stream->codec, face, &content, flags & FG_MESSAGE_COMPRESSED, &json)) {
-            fg_message_put_prefix(&envelope, 0, json.bytes);
-            fg_outq_move(&json, json.bytes, &envelope);
-            fg_face_send_all(face, &envelope, false);
-        }
-        fg_outq_cleanup(&content);
-        fg_outq_cleanup(&json);
-    }
-    if (result == FG_MESSAGE_TOO_LARGE)
-        fg_codec_too_large(face, "answer");
+    fg_face_send_all(face, message, false);
 }
 
 static void send_data(struct fg_face *face, struct fg_buf buf)
 {
-    if (stream_of(face)->codec.json)
-        send_json(face, buf);
+    struct connect_stream *stream = stream_of(face);
+
+    if (stream->codec.json)
+        fg_codec_send(&stream->codec, face, &stream->out, buf, send_message);
     else
         fg_face_send(face, buf, false);
 }

@@ -32,7 +32,7 @@ static void begin(struct fg_face *face, const struct fg_headers *request, struct
     if (fg_str_eq(unary->encoding, FG_STR("identity")))
         unary->encoding.len = 0;
     if (!method || !fg_str_eq(method->value, FG_STR("POST")))
-        fg_face_refuse(face, FG_REASON_METHOD_NOT_POST, 405, FG_STR("a Connect request must use POST"));
+        fg_face_refuse(face, FG_REASON_METHOD_NOT_ALLOWED, 405, FG_STR("a Connect request must use POST"));
     fg_connect_begin(face, request, out);
     fg_codec_begin(&unary->codec, face, request, fg_face_is_type(type->value, FG_STR("application/json")),
                    unary->encoding, accepts ? accepts->value : FG_STR(""), out);

@@ -48,6 +48,15 @@ static bool is_for_http(const struct fg_call_env *env, const struct fg_headers *
     return route && env->config->clusters[route->cluster].service == FG_SERVICE_HTTP;
 }
 
+/* gRPC with JSON that the gateway can turn into protobuf. */
+static bool is_grpc_json(const struct fg_call_env *env, const struct fg_headers *request, const struct fg_header *type)
+{
+    if (!type || !fg_face_is_type(type->value, FG_STR("application/grpc+json")))
+        return false;
+    const struct fg_config_route *route = fg_route_find(env->config, path_of(request), request);
+    return route && fg_cluster_descriptors(&env->clusters[route->cluster]);
+}
+
 /* Is the request REST? What has a rule is; what has none is, too, if nothing else understands it: it is told so. */
 static bool is_rest(const struct fg_call_env *env, const struct fg_headers *request)
 {
@@ -76,6 +85,10 @@ void fg_dialect_start(struct fg_call_env *env, struct fg_stream *client, struct 
         return;
     if (is_for_http(env, request)) {
         fg_call_start(env, &fg_dialect_http, client, request, flags);
+        return;
+    }
+    if (fg_conn_is_h2(client->conn) && is_grpc_json(env, request, type)) {
+        fg_face_start(env, &fg_face_grpc_web, client, request, flags);
         return;
     }
     if (type && fg_grpc_is_content_type(type->value) && fg_conn_is_h2(client->conn)) {

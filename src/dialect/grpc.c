@@ -50,7 +50,7 @@ static struct fg_str details(struct fg_call *call, const struct fg_reply *reply)
     struct fg_status_details status = {
         .code = reply->code,
         .message = reply->message,
-        .reason = fg_str_from(fg_reason_name(reply->reason)),
+        .reason = call->env->config->error_details ? fg_str_from(fg_reason_name(reply->reason)) : FG_STR(""),
         .pairs = pairs,
         .pairs_len = len,
         .retry_after_ns = reply->retry_after_ns,
@@ -70,7 +70,8 @@ void fg_grpc_send_reply(struct fg_call *call, const struct fg_reply *reply)
     }
     fg_headers_add_token(&headers, arena, FG_TOKEN_GRPC_STATUS, fg_status_number(reply->code));
     fg_headers_add_token(&headers, arena, FG_TOKEN_GRPC_MESSAGE, fg_grpc_message_encode(arena, reply->message));
-    fg_headers_add_token(&headers, arena, FG_TOKEN_GRPC_STATUS_DETAILS_BIN, details(call, reply));
+    if (call->env->config->error_details || reply->retry_after_ns > 0)
+        fg_headers_add_token(&headers, arena, FG_TOKEN_GRPC_STATUS_DETAILS_BIN, details(call, reply));
     if (reply->code == FG_STATUS_RESOURCE_EXHAUSTED && reply->retry_after_ns > 0) /* gRFC A6: not before */
         fg_headers_add_token(
             &headers, arena, FG_TOKEN_GRPC_RETRY_PUSHBACK_MS,

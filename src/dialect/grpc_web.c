@@ -1,10 +1,12 @@
 /* gRPC-Web (grpc/doc/PROTOCOL-WEB.md): gRPC's messages as they are, or in base64, over any version of HTTP, and the
- * trailers as a last frame. */
-#include "dialect/face.h"
+ * trailers as a last frame. And gRPC whose messages are JSON (application/grpc+json), with trailers as gRPC has them.
+ */
+#include "dialect/codec.h"
 
 #include <strings.h>
 
 #include "rpc/base64_stream.h"
+#include "rpc/message.h"
 
 #define TRAILERS_FLAG 0x80
 
@@ -13,6 +15,9 @@ struct grpc_web {
     bool text_in, text_out;
     struct fg_str suffix; /* "+proto", or "" */
     struct fg_base64_stream base64;
+    bool plain; /* gRPC itself, not gRPC-Web */
+    struct fg_codec codec;
+    struct fg_outq in, out; /* JSON only: messages that are not whole */
 };
 
 static struct grpc_web *web_of(struct fg_face *face)
@@ -46,6 +51,35 @@ bool fg_grpc_web_is_content_type(struct fg_str type)
            suffix_of(type, FG_STR("application/grpc-web-text"), &suffix);
 }
 
+/* Does the gateway turn the messages into protobuf? If it does not know the service, that may know JSON itself. */
+static bool converts(struct fg_face *face, const struct fg_headers *request, struct fg_str suffix)
+{
+    struct fg_descriptors *descriptors = fg_str_eq(suffix, FG_STR("+json")) ? fg_face_descriptors(face, request) : NULL;
+
+    fg_descriptors_unref(descriptors);
+    return descriptors != NULL;
+}
+
+static void begin_codec(struct grpc_web *web, const struct fg_headers *request, struct fg_headers *out)
+{
+    struct fg_face *face = &web->face;
+    const struct fg_header *encoding = fg_headers_get(request, FG_TOKEN_GRPC_ENCODING);
+    const struct fg_header *accepts = fg_headers_get(request, FG_TOKEN_GRPC_ACCEPT_ENCODING);
+
+    fg_outq_init(&web->in, face->mem);
+    fg_outq_init(&web->out, face->mem);
+    if (converts(face, request, web->suffix)) {
+        fg_codec_begin(&web->codec, face, request, true, encoding ? encoding->value : FG_STR(""), FG_STR(""), out);
+        return;
+    }
+    if (encoding)
+        fg_headers_add_token(out, face->arena, FG_TOKEN_GRPC_ENCODING, encoding->value);
+    if (accepts)
+        fg_headers_add_token(out, face->arena, FG_TOKEN_GRPC_ACCEPT_ENCODING, accepts->value);
+    fg_headers_add_token(out, face->arena, FG_TOKEN_CONTENT_TYPE,
+                         fg_arena_printf(face->arena, "application/grpc%.*s", (int)web->suffix.len, web->suffix.p));
+}
+
 static void begin(struct fg_face *face, const struct fg_headers *request, struct fg_headers *out)
 {
     struct grpc_web *web = web_of(face);
@@ -53,25 +87,34 @@ static void begin(struct fg_face *face, const struct fg_headers *request, struct
     const struct fg_header *type = fg_headers_get(request, FG_TOKEN_CONTENT_TYPE);
     struct fg_str accept = fg_face_field(request, FG_STR("accept")), ignored;
 
-    web->text_in = suffix_of(type->value, FG_STR("application/grpc-web-text"), &web->suffix);
-    if (!web->text_in)
+    web->plain = suffix_of(type->value, FG_STR("application/grpc"), &web->suffix);
+    web->text_in = !web->plain && suffix_of(type->value, FG_STR("application/grpc-web-text"), &web->suffix);
+    if (!web->plain && !web->text_in)
         (void)suffix_of(type->value, FG_STR("application/grpc-web"), &web->suffix);
-    web->text_out = suffix_of(accept, FG_STR("application/grpc-web-text"), &ignored) ||
-                    (web->text_in && !suffix_of(accept, FG_STR("application/grpc-web"), &ignored));
+    web->text_out = !web->plain && (suffix_of(accept, FG_STR("application/grpc-web-text"), &ignored) ||
+                                    (web->text_in && !suffix_of(accept, FG_STR("application/grpc-web"), &ignored)));
     if (!method || !fg_str_eq(method->value, FG_STR("POST")))
         fg_face_refuse(face, FG_REASON_METHOD_NOT_POST, 405, FG_STR("a gRPC-Web request must use POST"));
-    fg_headers_add_token(out, face->arena, FG_TOKEN_CONTENT_TYPE,
-                         fg_arena_printf(face->arena, "application/grpc%.*s", (int)web->suffix.len, web->suffix.p));
+    begin_codec(web, request, out);
 }
 
 static bool drops(struct fg_str name)
 {
-    return fg_str_eq(name, FG_STR("x-grpc-web"));
+    return fg_str_eq(name, FG_STR("x-grpc-web")) || fg_str_eq(name, FG_STR("grpc-encoding")) ||
+           fg_str_eq(name, FG_STR("grpc-accept-encoding"));
 }
 
 static void malformed(struct fg_face *face, const char *message)
 {
     fg_face_fail(face, FG_REASON_MALFORMED_MESSAGE, FG_STATUS_INVALID_ARGUMENT, fg_str_from(message));
+}
+
+static void pass_on(struct grpc_web *web, struct fg_buf buf)
+{
+    if (web->codec.json)
+        fg_codec_deliver(&web->codec, &web->face, &web->in, buf);
+    else
+        fg_face_deliver(&web->face, buf, false);
 }
 
 static void deliver_text(struct fg_face *face, struct fg_buf buf)
@@ -83,21 +126,22 @@ static void deliver_text(struct fg_face *face, struct fg_buf buf)
     if (len < 0)
         malformed(face, "the request is not base64, as application/grpc-web-text must be");
     else
-        fg_face_deliver(face, (struct fg_buf){chunk, chunk->data, (size_t)len}, false);
+        pass_on(web, (struct fg_buf){chunk, chunk->data, (size_t)len});
     fg_chunk_unref(chunk);
 }
 
 static void on_data(struct fg_face *face, struct fg_buf buf, bool end)
 {
-    const struct grpc_web *web = web_of(face);
+    struct grpc_web *web = web_of(face);
 
     if (buf.len > 0 && web->text_in)
         deliver_text(face, buf);
-    else
-        fg_face_deliver(face, buf, false);
+    else if (buf.len > 0)
+        pass_on(web, buf);
     if (!end || fg_face_is_over(face))
         return;
-    if (!fg_base64_stream_is_whole(&web->base64) || !fg_grpc_framing_at_boundary(&face->call->framing))
+    if (web->in.bytes > 0 || !fg_base64_stream_is_whole(&web->base64) ||
+        !fg_grpc_framing_at_boundary(&face->call->framing))
         malformed(face, "the request ends inside of a message");
     else
         fg_face_deliver(face, (struct fg_buf){0}, true);
@@ -119,17 +163,22 @@ static void send_bytes(struct fg_face *face, struct fg_buf buf, bool end)
 
 static struct fg_str content_type(struct grpc_web *web)
 {
-    return fg_arena_printf(web->face.arena, "application/grpc-web%s%.*s", web->text_out ? "-text" : "",
-                           (int)web->suffix.len, web->suffix.p);
+    return fg_arena_printf(web->face.arena, "application/grpc%s%s%.*s", web->plain ? "" : "-web",
+                           web->text_out ? "-text" : "", (int)web->suffix.len, web->suffix.p);
 }
 
 static void send_headers(struct fg_face *face, struct fg_headers *headers)
 {
+    struct grpc_web *web = web_of(face);
     struct fg_headers out;
 
     fg_headers_init(&out);
     for (uint32_t i = 0; i < headers->len; i++) {
         const struct fg_header *field = &headers->items[i];
+        if (field->token == FG_TOKEN_GRPC_ENCODING)
+            fg_codec_answers_in(&web->codec, field->value);
+        if (field->token == FG_TOKEN_GRPC_ENCODING && web->codec.json)
+            continue;
         if (field->token == FG_TOKEN_CONTENT_TYPE)
             fg_headers_add_token(&out, face->arena, FG_TOKEN_CONTENT_TYPE, content_type(web_of(face)));
         else if (field->token != FG_TOKEN_TRAILER && field->token != FG_TOKEN_CONTENT_LENGTH)
@@ -138,9 +187,22 @@ static void send_headers(struct fg_face *face, struct fg_headers *headers)
     fg_face_send_headers(face, &out, false);
 }
 
+static void send_message(struct fg_face *face, struct fg_outq *message)
+{
+    while (message->bytes > 0) {
+        struct fg_buf buf = fg_outq_take(message);
+        send_bytes(face, buf, false);
+    }
+}
+
 static void send_data(struct fg_face *face, struct fg_buf buf)
 {
-    send_bytes(face, buf, false);
+    struct grpc_web *web = web_of(face);
+
+    if (web->codec.json)
+        fg_codec_send(&web->codec, face, &web->out, buf, send_message);
+    else
+        send_bytes(face, buf, false);
 }
 
 /* HTTP status and content type stand in front of trailers that come alone. */
@@ -160,9 +222,29 @@ static void send_only_head(struct fg_face *face, const struct fg_headers *traile
     fg_face_send_headers(face, &out, false);
 }
 
+/* Trailers as HTTP has them. */
+static void send_trailers(struct grpc_web *web, struct fg_headers *trailers, bool only)
+{
+    struct fg_face *face = &web->face;
+    struct fg_header *type = fg_headers_get(trailers, FG_TOKEN_CONTENT_TYPE);
+
+    if (only && type)
+        type->value = content_type(web);
+    if (only)
+        fg_face_send_headers(face, trailers, true);
+    else if (!face->client_ended && !face->closed)
+        fg_stream_send_trailers(face->client, trailers);
+    face->client_ended = true;
+}
+
 static void send_end(struct fg_face *face, struct fg_headers *trailers, bool only)
 {
     size_t len = 5, at = 5;
+
+    if (web_of(face)->plain) {
+        send_trailers(web_of(face), trailers, only);
+        return;
+    }
 
     if (only)
         send_only_head(face, trailers);
@@ -187,6 +269,15 @@ static void send_end(struct fg_face *face, struct fg_headers *trailers, bool onl
     send_bytes(face, (struct fg_buf){chunk, chunk->data, at}, true);
 }
 
+static void cleanup(struct fg_face *face)
+{
+    struct grpc_web *web = web_of(face);
+
+    fg_outq_cleanup(&web->in);
+    fg_outq_cleanup(&web->out);
+    fg_codec_cleanup(&web->codec);
+}
+
 static const struct fg_dialect dialect = FG_FACE_DIALECT("grpc-web");
 
 const struct fg_face_ops fg_face_grpc_web = {
@@ -198,4 +289,5 @@ const struct fg_face_ops fg_face_grpc_web = {
     .send_headers = send_headers,
     .send_data = send_data,
     .send_end = send_end,
+    .cleanup = cleanup,
 };

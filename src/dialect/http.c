@@ -31,6 +31,11 @@ static void put_details(struct fg_json_out *out, const struct fg_call *call, con
 {
     const char *comma = "";
 
+    if (!call->env->config->error_details) {
+        fg_json_put_raw(out, ",\"details\":[]", 13);
+        return;
+    }
+
     put(out, ",\"details\":[{\"@type\":", FG_STR("type.googleapis.com/google.rpc.ErrorInfo"));
     put(out, ",\"reason\":", fg_str_from(fg_reason_name(reply->reason)));
     put(out, ",\"domain\":", FG_STR("fusegate"));

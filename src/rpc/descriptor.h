@@ -131,6 +131,12 @@ void fg_descriptors_unref(struct fg_descriptors *descriptors); /* NULL is allowe
 
 /* NULL: none of that name. PATH is "/pkg.Service/Method", FULL_NAME "pkg.Order.Item". */
 const struct fg_method *fg_descriptors_method(const struct fg_descriptors *descriptors, struct fg_str path);
+/* The same, of a set that may be NULL. */
+static inline const struct fg_method *fg_descriptors_method_of(const struct fg_descriptors *descriptors,
+                                                               struct fg_str path)
+{
+    return descriptors ? fg_descriptors_method(descriptors, path) : NULL;
+}
 const struct fg_message *fg_descriptors_message(const struct fg_descriptors *descriptors, struct fg_str full_name);
 const struct fg_enum *fg_descriptors_enum(const struct fg_descriptors *descriptors, struct fg_str full_name);
 /* All methods, in the order of the set. */

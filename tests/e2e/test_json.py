@@ -81,7 +81,7 @@ def test_bad_json_says_where_and_nothing_is_sent(gate, backend, body, where):
 
 def test_an_unknown_method_is_unimplemented(gate):
     answer = post(gate, "h1", {}, "/t.Echo/Nope")
-    assert answer.status == 501 and json.loads(answer.body)["code"] == "unimplemented"
+    assert answer.status == 404 and json.loads(answer.body)["code"] == "unimplemented"
 
 
 def test_errors_of_the_endpoint(gate):

@@ -7,6 +7,7 @@
 static const char every_key[] =
     "workers: 3\n"
     "drain_timeout: 1s\n"
+    "error_details: false\n"
     "listeners:\n"
     "- address: '[::]:8443'\n"
     "  tls:\n"

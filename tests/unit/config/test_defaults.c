@@ -47,6 +47,7 @@ static void listener_defaults(void **state)
     struct fg_config *c = must_parse("gateway.yaml", MINIMAL);
     assert_in_range(c->workers, 1, 256);
     assert_int_equal(c->drain_timeout_ns, 30 * FG_S);
+    assert_true(c->error_details);
     assert_string_equal(c->source, "gateway.yaml");
     assert_int_equal(c->listeners_len, 1);
     assert_string_equal(c->listeners[0].address, "0.0.0.0:8080");
@@ -145,6 +146,7 @@ static void every_key_reaches_its_listener_field(void **state)
     struct fg_config *c = must_parse("/etc/fusegate/gateway.yaml", every_key);
     assert_int_equal(c->workers, 3);
     assert_int_equal(c->drain_timeout_ns, FG_S);
+    assert_false(c->error_details);
     const struct fg_config_listener *l = &c->listeners[0];
     assert_string_equal(l->address, "[::]:8443");
     assert_int_equal(l->max_connections, 1000);
@@ -209,7 +211,7 @@ static void every_key_reaches_its_route_field(void **state)
     assert_int_equal(r->timeout_ns, 2 * FG_S);
     assert_int_equal(r->priority, 2);
     assert_int_equal(r->weight, 3);
-    assert_int_equal(r->line, 22);
+    assert_int_equal(r->line, 23);
     assert_int_equal(c->routes[1].path_match, FG_MATCH_EXACT);
     assert_string_equal(c->routes[1].path, "/exact");
     assert_int_equal(c->routes[1].cluster, 0);
