@@ -152,6 +152,18 @@ bool fg_connect_drops(struct fg_str name)
     return fg_str_starts_with(name, FG_STR("connect-")) || fg_str_eq(name, FG_STR("content-encoding"));
 }
 
+bool fg_connect_is_get(const struct fg_headers *request)
+{
+    const struct fg_header *method = fg_headers_get(request, FG_TOKEN_METHOD);
+    const struct fg_header *path = fg_headers_get(request, FG_TOKEN_PATH);
+    const char *query = path ? memchr(path->value.p, '?', path->value.len) : NULL;
+
+    if (!query || !method || !fg_str_eq(method->value, FG_STR("GET")))
+        return false;
+    size_t len = (size_t)(path->value.p + path->value.len - query);
+    return memmem(query, len, "encoding=", 9) && memmem(query, len, "message=", 8);
+}
+
 /* At most ten digits of milliseconds. */
 static bool parse_timeout(struct fg_str value, uint64_t *ns)
 {

@@ -18,6 +18,9 @@ bool fg_connect_is_metadata(const struct fg_header *field);
 /* Trailers as header fields: "trailer-" stands before their names. */
 void fg_connect_add_trailers(struct fg_arena *arena, struct fg_headers *out, const struct fg_headers *trailers);
 
+/* Is it a request by GET (connectrpc.com/docs/protocol, "Unary-Get-Request")? */
+bool fg_connect_is_get(const struct fg_headers *request);
+
 /* connect-timeout-ms as grpc-timeout, the version; may refuse. */
 void fg_connect_begin(struct fg_face *face, const struct fg_headers *request, struct fg_headers *out);
 bool fg_connect_drops(struct fg_str name);

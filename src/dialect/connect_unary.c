@@ -1,6 +1,7 @@
 /* Connect's unary form: one message in the content of a request, one in that of the answer, HTTP statuses. */
 #include "dialect/codec.h"
 #include "dialect/connect.h"
+#include "rpc/http_rule.h"
 #include "rpc/message.h"
 
 struct connect_unary {
@@ -10,6 +11,7 @@ struct connect_unary {
     struct fg_str answer_in;         /* grpc-encoding of the answer */
     struct fg_outq in, out, message; /* the request; the endpoint's answer; its message as the client gets it */
     bool has_message, is_compressed;
+    const char *allow;      /* of a refusal with 405 */
     struct fg_headers head; /* of the answer, copied */
 };
 
@@ -18,12 +20,57 @@ static struct connect_unary *unary_of(struct fg_face *face)
     return FG_CONTAINER_OF(face, struct connect_unary, face);
 }
 
+static void refuse_method(struct fg_face *face, const char *allow)
+{
+    unary_of(face)->allow = allow;
+    fg_face_refuse(face, FG_REASON_METHOD_NOT_ALLOWED, 405,
+                   fg_arena_printf(face->arena, "a Connect request for this method must use %s", allow));
+}
+
+/* Base64 as URLs have it, or a text that is the message. */
+static bool put_message(struct connect_unary *unary, struct fg_str text, bool is_base64)
+{
+    struct fg_face *face = &unary->face;
+    char *at = fg_arena_alloc(face->arena, text.len + 1);
+    struct fg_str bytes = text;
+
+    for (size_t i = 0; i < text.len; i++)
+        at[i] = text.p[i] == '-' ? '+' : text.p[i] == '_' ? '/' : text.p[i];
+    if (is_base64 && fg_base64_decode(face->arena, (struct fg_str){at, text.len}, &bytes) != 0)
+        return false;
+    fg_outq_copy(&unary->in, bytes.p, bytes.len);
+    return true;
+}
+
+/* All of a request by GET stands in its query. JSON? */
+static bool read_query(struct connect_unary *unary, const struct fg_headers *request)
+{
+    struct fg_face *face = &unary->face;
+    struct fg_str path = fg_headers_get(request, FG_TOKEN_PATH)->value, message, encoding = FG_STR(""), value;
+    const char *mark = memchr(path.p, '?', path.len);
+    struct fg_str query = {mark + 1, (size_t)(path.p + path.len - mark - 1)};
+
+    (void)fg_http_query_get(query, FG_STR("encoding"), face->arena, &encoding);
+    bool json = fg_str_eq(encoding, FG_STR("json"));
+    bool is_base64 = fg_http_query_get(query, FG_STR("base64"), face->arena, &value) && fg_str_eq(value, FG_STR("1"));
+    if (!json && !fg_str_eq(encoding, FG_STR("proto")))
+        fg_face_refuse(face, FG_REASON_BAD_REQUEST, 415, FG_STR("the query's encoding must be proto or json"));
+    if (fg_http_query_get(query, FG_STR("connect"), face->arena, &value) && !fg_str_eq(value, FG_STR("v1")))
+        fg_face_refuse(face, FG_REASON_BAD_REQUEST, 0, FG_STR("the query's connect must be v1"));
+    if (fg_http_query_get(query, FG_STR("compression"), face->arena, &value) && !fg_str_eq(value, FG_STR("identity")))
+        unary->encoding = value;
+    if (!fg_http_query_get(query, FG_STR("message"), face->arena, &message) || !put_message(unary, message, is_base64))
+        fg_face_refuse(face, FG_REASON_MALFORMED_MESSAGE, 400, FG_STR("the query's message cannot be decoded"));
+    return json;
+}
+
 static void begin(struct fg_face *face, const struct fg_headers *request, struct fg_headers *out)
 {
     struct connect_unary *unary = unary_of(face);
     const struct fg_header *method = fg_headers_get(request, FG_TOKEN_METHOD);
     const struct fg_header *type = fg_headers_get(request, FG_TOKEN_CONTENT_TYPE);
     const struct fg_header *accepts = fg_headers_get(request, FG_TOKEN_ACCEPT_ENCODING);
+    bool get = fg_connect_is_get(request), json = type && fg_face_is_type(type->value, FG_STR("application/json"));
 
     fg_outq_init(&unary->in, face->mem);
     fg_outq_init(&unary->out, face->mem);
@@ -31,11 +78,14 @@ static void begin(struct fg_face *face, const struct fg_headers *request, struct
     unary->encoding = fg_face_field(request, FG_STR("content-encoding"));
     if (fg_str_eq(unary->encoding, FG_STR("identity")))
         unary->encoding.len = 0;
-    if (!method || !fg_str_eq(method->value, FG_STR("POST")))
-        fg_face_refuse(face, FG_REASON_METHOD_NOT_ALLOWED, 405, FG_STR("a Connect request must use POST"));
+    if (get)
+        json = read_query(unary, request);
+    else if (!method || !fg_str_eq(method->value, FG_STR("POST")))
+        refuse_method(face, "POST");
     fg_connect_begin(face, request, out);
-    fg_codec_begin(&unary->codec, face, request, fg_face_is_type(type->value, FG_STR("application/json")),
-                   unary->encoding, accepts ? accepts->value : FG_STR(""), out);
+    fg_codec_begin(&unary->codec, face, request, json, unary->encoding, accepts ? accepts->value : FG_STR(""), out);
+    if (get && (!unary->codec.method || unary->codec.method->idempotency != FG_NO_SIDE_EFFECTS))
+        refuse_method(face, "POST");
 }
 
 /* The whole content is one message. */
@@ -150,7 +200,7 @@ static void send_error(struct connect_unary *unary, const struct fg_headers *tra
     add_head(unary, &out, face->http_status ? face->http_status : fg_status_to_http(fg_connect_status(trailers)),
              FG_STR("application/json"), json.bytes);
     if (face->http_status == 405)
-        fg_headers_add(&out, face->arena, FG_STR("allow"), FG_STR("POST"));
+        fg_headers_add(&out, face->arena, FG_STR("allow"), fg_str_from(unary->allow));
     fg_connect_add_trailers(face->arena, &out, trailers);
     fg_face_send_headers(face, &out, false);
     fg_face_send_all(face, &json, true);

@@ -1,5 +1,6 @@
 /* Which language a request is in. */
 #include "call/route.h"
+#include "dialect/connect.h"
 #include "dialect/cors.h"
 #include "dialect/rest.h"
 
@@ -48,6 +49,13 @@ static bool is_for_http(const struct fg_call_env *env, const struct fg_headers *
     return route && env->config->clusters[route->cluster].service == FG_SERVICE_HTTP;
 }
 
+static bool is_known_method(const struct fg_call_env *env, const struct fg_headers *request)
+{
+    const struct fg_config_route *route = fg_route_find(env->config, path_of(request), request);
+    return route &&
+           fg_descriptors_method_of(fg_cluster_descriptors(&env->clusters[route->cluster]), path_of(request)) != NULL;
+}
+
 /* gRPC with JSON that the gateway can turn into protobuf. */
 static bool is_grpc_json(const struct fg_call_env *env, const struct fg_headers *request, const struct fg_header *type)
 {
@@ -93,6 +101,10 @@ void fg_dialect_start(struct fg_call_env *env, struct fg_stream *client, struct 
     }
     if (type && fg_grpc_is_content_type(type->value) && fg_conn_is_h2(client->conn)) {
         fg_call_start(env, &fg_dialect_grpc, client, request, flags);
+        return;
+    }
+    if (fg_connect_is_get(request) && is_known_method(env, request)) {
+        fg_face_start(env, &fg_face_connect_unary, client, request, flags);
         return;
     }
     if (is_rest(env, request)) {

@@ -121,6 +121,33 @@ static int put_parameter(const struct fg_http_binding *binding, struct fg_str na
     return put(path, depth, value, descriptors, out, error);
 }
 
+/* "name=value&..." */
+static bool next_pair(struct fg_str *query, struct fg_str *name, struct fg_str *value)
+{
+    while (query->len > 0) {
+        const char *and = memchr(query->p, '&', query->len);
+        struct fg_str pair = {query->p, and? (size_t)(and-query->p) : query->len};
+        *query = and? (struct fg_str){and+1, query->len - pair.len - 1} : (struct fg_str){query->p, 0};
+        if (pair.len == 0)
+            continue;
+        const char *equals = memchr(pair.p, '=', pair.len);
+        *name = (struct fg_str){pair.p, equals ? (size_t)(equals - pair.p) : pair.len};
+        *value = equals ? (struct fg_str){equals + 1, pair.len - name->len - 1} : FG_STR("");
+        return true;
+    }
+    return false;
+}
+
+bool fg_http_query_get(struct fg_str query, struct fg_str name, struct fg_arena *arena, struct fg_str *value)
+{
+    struct fg_str key, raw;
+
+    while (next_pair(&query, &key, &raw))
+        if (fg_str_eq(key, name))
+            return decode(arena, raw, QUERY, value);
+    return false;
+}
+
 int fg_http_put_fields(const struct fg_http_match *match, struct fg_str query, const struct fg_descriptors *descriptors,
                        struct fg_arena *arena, struct fg_proto_out *out, struct fg_proto_json_error *error)
 {
@@ -131,15 +158,8 @@ int fg_http_put_fields(const struct fg_http_match *match, struct fg_str query, c
             return -1;
     if (binding->body == FG_HTTP_BODY_ALL)
         return 0; /* the content has all that the path has not; a query says nothing */
-    for (unsigned n = 0; query.len > 0; n++) {
-        const char *and = memchr(query.p, '&', query.len);
-        struct fg_str pair = {query.p, and? (size_t)(and-query.p) : query.len}, name, value;
-        query = and? (struct fg_str){and+1, query.len - pair.len - 1} : (struct fg_str){query.p, 0};
-        if (pair.len == 0)
-            continue;
-        const char *equals = memchr(pair.p, '=', pair.len);
-        struct fg_str raw = {pair.p, equals ? (size_t)(equals - pair.p) : pair.len};
-        struct fg_str rest = equals ? (struct fg_str){equals + 1, pair.len - raw.len - 1} : FG_STR("");
+    struct fg_str raw, rest, name, value;
+    for (unsigned n = 0; next_pair(&query, &raw, &rest); n++) {
         if (n == FG_HTTP_QUERY_MAX)
             return fail(error, FG_STR(""), "the query has too many parameters");
         if (!decode(arena, raw, QUERY, &name) || !decode(arena, rest, QUERY, &value))

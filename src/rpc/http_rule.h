@@ -58,6 +58,9 @@ int fg_http_put_fields(const struct fg_http_match *match, struct fg_str query, c
                        struct fg_arena *arena, struct fg_proto_out *out, struct fg_proto_json_error *error)
     __attribute__((warn_unused_result));
 
+/* The first parameter NAME of QUERY, decoded to ARENA. False: there is none, or it is malformed. */
+bool fg_http_query_get(struct fg_str query, struct fg_str name, struct fg_arena *arena, struct fg_str *value);
+
 /* The router of a set; NULL: no method has a rule. */
 const struct fg_http_router *fg_descriptors_http(const struct fg_descriptors *descriptors);
 /* What was wrong with the first rule that was left out; "": nothing. */

@@ -115,6 +115,7 @@ class Backend(grpc.GenericRpcHandler):
     def service(self, details):
         handlers = {
             "/t.Echo/Unary": grpc.unary_unary_rpc_method_handler(self.unary),
+            "/t.Echo/Look": grpc.unary_unary_rpc_method_handler(self.unary),
             "/t.Echo/ClientStream": grpc.stream_unary_rpc_method_handler(self.client_stream),
             "/t.Echo/ServerStream": grpc.unary_stream_rpc_method_handler(self.server_stream),
             "/t.Echo/Bidi": grpc.stream_stream_rpc_method_handler(self.bidi),

@@ -23,6 +23,7 @@ service Echo {
   rpc ServerStream(Order) returns (stream Order);
   rpc ClientStream(stream Order) returns (Order);
   rpc Bidi(stream Order) returns (stream Order);
+  rpc Look(Order) returns (Order) { option idempotency_level = NO_SIDE_EFFECTS; }
 }
 """
 IMPORTED = """

@@ -1,6 +1,8 @@
 """JSON clients in front of protobuf services: descriptors from a file or by reflection, Connect with JSON."""
+import base64
 import gzip
 import json
+import urllib.parse
 
 import grpc
 import pytest
@@ -45,6 +47,25 @@ def test_streams(gate, version):
     *data, (flags, end) = envelopes(answer.body)
     assert answer["content-type"] == STREAM and flags == 2 and json.loads(end) == {}
     assert [json.loads(content) for _, content in data] == orders
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_get(gate, version):
+    """For methods without side effects all of a request may stand in its query."""
+    def get(path, **parameters):
+        return request(gate, version, f"{path}?{urllib.parse.urlencode(parameters)}", "text/plain", method="GET")
+    text = json.dumps(ORDER)
+    packed = base64.urlsafe_b64encode(gzip.compress(text.encode())).decode().rstrip("=")
+    for answer in (get("/t.Echo/Look", connect="v1", encoding="json", message=text),
+                   get("/t.Echo/Look", encoding="json", base64="1", compression="gzip", message=packed)):
+        assert answer.status == 200 and json.loads(answer.body) == ORDER, answer.body
+    answer = get("/t.Echo/Look", connect="v1", encoding="proto", base64="1", message="CAc")
+    assert answer.status == 200 and answer["content-type"] == "application/proto" and answer.body == b"\x08\x07"
+    refused = get("/t.Echo/Unary", connect="v1", encoding="json", message="{}")
+    assert refused.status == 405 and refused["allow"] == "POST"
+    assert get("/t.Echo/Look", connect="v2", encoding="json", message="{}").status == 400
+    assert get("/t.Echo/Look", encoding="xml", message="{}").status == 415
+    assert get("/t.Echo/Look", encoding="proto", base64="1", message="!").status == 400
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -106,7 +127,7 @@ clusters: {c: {endpoints: [$backend], descriptors: reflection, descriptors_refre
 """, backend=backend.address)
     try:
         known = lambda: gate.json("/clusters")["clusters"][0]["descriptors"]
-        wait_for("the descriptors", lambda: known()["methods"] == 4)
+        wait_for("the descriptors", lambda: known()["methods"] == 5)
         assert known()["source"] == "reflection" and known()["error"] == ""
         for _ in range(10):
             assert json.loads(post(gate, "h1", ORDER).body) == ORDER
@@ -128,7 +149,7 @@ clusters: {c: {endpoints: [$backend], descriptors: reflection}}
     answer = post(gate, "h1", {})
     assert answer.status == 415 and "descriptors" in json.loads(answer.body)["message"]
     backend.server.add_generic_rpc_handlers((Reflection(compile_set(tmp_path)),))
-    wait_for("the descriptors", lambda: known()["methods"] == 4)
+    wait_for("the descriptors", lambda: known()["methods"] == 5)
     assert known()["failures"] >= 1 and json.loads(post(gate, "h1", ORDER).body) == ORDER
     gate.finish()
     backend.close()

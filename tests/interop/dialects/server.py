@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The server under test of the Connect conformance suite: a gateway in front of the suite's own gRPC server.
+"""The server under test of the Connect conformance suite: a gateway in front of the suite's own server,
+to which it speaks gRPC alone.
 
 The suite's protocol (server_compat.proto): a ServerCompatRequest on standard input, a ServerCompatResponse on standard
 output, each behind its length in four bytes. GRPCSERVER, FUSEGATE_BIN and DESCRIPTORS name what is to be used."""
