@@ -88,7 +88,7 @@ listeners: [{address: $listen}]
 routes: [{match: {method: other.Service/*}, cluster: c}]
 clusters: {c: {endpoints: [$backend]}}
 """, backend=backend.address)
-    answer, messages, trailers = call(gate, "h2", "/t.Echo/Unary", [b"x"])
+    answer, messages, trailers = call(gate, "h1", "/t.Echo/Unary", [b"x"])
     assert messages == [] and trailers["grpc-status"] == "12"
     assert trailers["x-fusegate-origin"] == answer["x-fusegate-origin"] == "local_no_route"
 
