@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 /* States of the chunked framing. */
-enum { SIZE_FIRST, SIZE, EXTENSION, SIZE_LF, CONTENT, CONTENT_CR, CONTENT_LF, TRAILERS };
+enum { SIZE_FIRST, SIZE, SIZE_SPACE, EXTENSION, SIZE_LF, CONTENT, CONTENT_CR, CONTENT_LF, TRAILERS };
+
+#define SIZE_DIGITS_MAX 16
 
 void fg_h1_body_init(struct fg_h1_body *body, enum fg_h1_framing framing, uint64_t length)
 {
@@ -27,26 +29,35 @@ static int hex_digit(char c)
 
 /* ---- the size of a chunk, byte by byte ---- */
 
+/* White space may follow (section 7.1.1), but no second number behind it. */
+static enum fg_h1_fault take_after_size(struct fg_h1_body *body, char c)
+{
+    if (c == '\r')
+        body->state = SIZE_LF;
+    else if (c == ';')
+        body->state = EXTENSION;
+    else if (c == ' ' || c == '\t')
+        body->state = SIZE_SPACE;
+    else
+        return FG_H1_FAULT_CHUNK_SIZE;
+    if (c != '\r' && ++body->skipped > FG_H1_CHUNK_EXTENSION_MAX)
+        return FG_H1_FAULT_CHUNK_EXTENSION;
+    return FG_H1_FAULT_NONE;
+}
+
 static enum fg_h1_fault take_size_digit(struct fg_h1_body *body, char c)
 {
     int digit = hex_digit(c);
 
     if (digit >= 0) {
-        if (body->left >> 56) /* 2^60 bytes and more: nobody means that */
+        /* 2^60 bytes and more: nobody means that; nor zeros without end. */
+        if (body->left >> 56 || ++body->digits > SIZE_DIGITS_MAX)
             return FG_H1_FAULT_CHUNK_SIZE;
         body->left = body->left << 4 | (unsigned)digit;
         body->state = SIZE;
         return FG_H1_FAULT_NONE;
     }
-    if (body->state == SIZE_FIRST)
-        return FG_H1_FAULT_CHUNK_SIZE;
-    if (c == '\r')
-        body->state = SIZE_LF;
-    else if (c == ';' || c == ' ' || c == '\t')
-        body->state = EXTENSION;
-    else
-        return FG_H1_FAULT_CHUNK_SIZE;
-    return FG_H1_FAULT_NONE;
+    return body->state == SIZE_FIRST ? FG_H1_FAULT_CHUNK_SIZE : take_after_size(body, c);
 }
 
 /* Extensions are skipped, but not without end, and with nothing in them that another parser could take for a line's
@@ -57,9 +68,19 @@ static enum fg_h1_fault take_extension(struct fg_h1_body *body, char c)
         body->state = SIZE_LF;
         return FG_H1_FAULT_NONE;
     }
-    if (c == '\n' || c == '\0' || ((unsigned char)c < 0x20 && c != '\t') || c == 0x7f)
+    if (((unsigned char)c < 0x20 && c != '\t') || c == 0x7f)
         return FG_H1_FAULT_CHUNK_SIZE;
     return ++body->skipped > FG_H1_CHUNK_EXTENSION_MAX ? FG_H1_FAULT_CHUNK_EXTENSION : FG_H1_FAULT_NONE;
+}
+
+static enum fg_h1_fault take_size_lf(struct fg_h1_body *body, char c)
+{
+    if (c != '\n')
+        return FG_H1_FAULT_CHUNK_SIZE;
+    body->digits = 0;
+    body->skipped -= (uint32_t)FG_MIN((uint64_t)body->skipped, body->left);
+    body->state = body->left > 0 ? CONTENT : TRAILERS;
+    return FG_H1_FAULT_NONE;
 }
 
 static enum fg_h1_fault take_framing(struct fg_h1_body *body, char c)
@@ -68,26 +89,25 @@ static enum fg_h1_fault take_framing(struct fg_h1_body *body, char c)
     case SIZE_FIRST:
     case SIZE:
         return take_size_digit(body, c);
+    case SIZE_SPACE:
+        return take_after_size(body, c);
     case EXTENSION:
         return take_extension(body, c);
     case SIZE_LF:
-        if (c != '\n')
-            return FG_H1_FAULT_CHUNK_SIZE;
-        body->state = body->left > 0 ? CONTENT : TRAILERS;
-        return FG_H1_FAULT_NONE;
+        return take_size_lf(body, c);
     case CONTENT_CR:
         body->state = CONTENT_LF;
         return c == '\r' ? FG_H1_FAULT_NONE : FG_H1_FAULT_CHUNK_END;
     default: /* CONTENT_LF */
         body->state = SIZE_FIRST;
-        body->skipped = 0;
         return c == '\n' ? FG_H1_FAULT_NONE : FG_H1_FAULT_CHUNK_END;
     }
 }
 
 /* ---- trailers ---- */
 
-/* What would change the message's framing or routing after the fact has no place here (RFC 9110 section 6.5.1). */
+/* What would change the message's framing or routing after the fact has no place here (RFC 9110 section 6.5.1), nor
+ * what is said to this connection alone: passed on by HTTP/2 it would make the message malformed. */
 static bool is_forbidden(const struct fg_header *field)
 {
     switch (field->token) {
@@ -97,6 +117,11 @@ static bool is_forbidden(const struct fg_header *field)
     case FG_TOKEN_TE:
     case FG_TOKEN_TRAILER:
     case FG_TOKEN_CONNECTION:
+    case FG_TOKEN_PROXY_CONNECTION:
+    case FG_TOKEN_KEEP_ALIVE:
+    case FG_TOKEN_UPGRADE:
+    case FG_TOKEN_HTTP2_SETTINGS:
+    case FG_TOKEN_EXPECT:
     case FG_TOKEN_AUTHORIZATION:
         return true;
     default:

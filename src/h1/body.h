@@ -16,13 +16,16 @@ struct fg_h1_body {
     uint8_t state; /* of the chunked framing */
     bool done;
     uint64_t left;              /* of the content, or of the chunk */
-    uint32_t skipped;           /* bytes of chunk extensions in this chunk */
+    uint8_t digits;             /* of the chunk size */
+    uint32_t skipped;           /* bytes of chunk extensions that no content has made up for */
     size_t line_len;            /* of a trailer line, or a chunk size, that is not complete yet */
     char *line;                 /* allocated when a trailer section is split between reads */
     struct fg_headers trailers; /* complete when done; in the arena given */
     size_t trailer_bytes;
 };
 
+/* Extensions are read and thrown away. Each byte of content pays for one, so that a signature for each chunk passes,
+ * and a message that is nothing but extensions does not: CVE-2023-39326. */
 #define FG_H1_CHUNK_EXTENSION_MAX 4096
 
 void fg_h1_body_init(struct fg_h1_body *body, enum fg_h1_framing framing, uint64_t length);

@@ -3,7 +3,7 @@
 #include "h1/h1_int.h"
 
 /* Fields that belong to the connection (RFC 9110 section 7.6.1): they are not passed on. */
-static bool is_of_connection(const struct fg_header *field, struct fg_str listed)
+static bool is_of_connection(const struct fg_header *field, const struct fg_headers *all)
 {
     switch (field->token) {
     case FG_TOKEN_CONNECTION:
@@ -21,22 +21,16 @@ static bool is_of_connection(const struct fg_header *field, struct fg_str listed
     default:
         break;
     }
-    if (listed.len == 0)
-        return false;
-    char name[64];
-    if (field->name.len >= sizeof name)
-        return false;
-    memcpy(name, field->name.p, field->name.len);
-    name[field->name.len] = '\0';
-    return fg_h1_list_has(listed, name);
+    for (uint32_t i = 0; i < all->len; i++)
+        if (all->items[i].token == FG_TOKEN_CONNECTION && fg_h1_list_has(all->items[i].value, field->name))
+            return true;
+    return false;
 }
 
 static void copy_fields(struct fg_h1_stream *stream, const struct fg_h1_head *head, struct fg_headers *out)
 {
-    const struct fg_header *connection = fg_headers_get(&head->headers, FG_TOKEN_CONNECTION);
-
     for (uint32_t i = 0; i < head->headers.len; i++)
-        if (!is_of_connection(&head->headers.items[i], connection ? connection->value : FG_STR("")))
+        if (!is_of_connection(&head->headers.items[i], &head->headers))
             *fg_headers_add_slot(out, &stream->arena) = head->headers.items[i];
 }
 
@@ -48,6 +42,8 @@ static bool split_target(const struct fg_h1_head *head, struct fg_str *path, str
 
     *authority = FG_STR("");
     *path = target;
+    if (fg_str_eq(head->method, FG_STR("CONNECT"))) /* we are no tunnel, and it has no path */
+        return false;
     if (target.p[0] == '/')
         return true;
     if (fg_str_eq(target, FG_STR("*")))
@@ -70,8 +66,9 @@ static bool split_target(const struct fg_h1_head *head, struct fg_str *path, str
 static bool authority_ok(struct fg_str authority)
 {
     for (size_t i = 0; i < authority.len; i++)
-        if (strchr("@/?# \t\\,", authority.p[i])) /* no userinfo, nothing that ends an authority, no second one */
-            return false;
+        if (strchr("@/?# \t\\,", authority.p[i]) || (unsigned char)authority.p[i] >= 0x7f)
+            return false; /* no userinfo, nothing that ends an authority, no second one, no bytes that have no meaning
+                           */
     return true;
 }
 

@@ -57,7 +57,7 @@ struct fg_h1_stream *fg_h1_stream_new(struct fg_h1_conn *conn)
     return stream;
 }
 
-static void drop_queue(struct fg_h1_stream *stream)
+void fg_h1_stream_drop_queue(struct fg_h1_stream *stream)
 {
     while (stream->queue_head) {
         struct fg_seg *seg = stream->queue_head;
@@ -76,7 +76,7 @@ static void detach(struct fg_h1_stream *stream)
     struct fg_h1_conn *conn = stream->conn;
 
     stream->closed = true;
-    drop_queue(stream);
+    fg_h1_stream_drop_queue(stream);
     conn->stream = NULL;
     conn->idle_since_ns = fg_h1_now(conn);
     conn->lingering_since_ns = 0;
@@ -104,7 +104,8 @@ void fg_h1_stream_close(struct fg_h1_stream *stream, const struct fg_h1_close *w
     if (stream->closed)
         return;
     detach(stream);
-    conn->options->handler->on_close(stream, why);
+    if (stream->told)
+        conn->options->handler->on_close(stream, why);
 }
 
 void fg_h1_stream_check_complete(struct fg_h1_stream *stream)
@@ -181,6 +182,7 @@ struct fg_h1_stream *fg_h1_request(struct fg_h1_conn *conn, struct fg_headers *h
     assert(fg_h1_conn_free_slots(conn) > 0);
     struct fg_h1_stream *stream = fg_h1_stream_new(conn);
 
+    stream->told = true;
     fg_h1_stream_send_headers(stream, headers, end);
     return stream;
 }
@@ -202,8 +204,7 @@ void fg_h1_conn_lost(struct fg_h1_conn *conn, const char *reason)
     if (!conn->stream)
         return;
     /* A kept connection may end just as a request is sent on it (RFC 9112 section 9.3.1): nothing of an answer came. */
-    why.untouched =
-        !fg_h1_is_server(conn) && conn->exchanges > 0 && !conn->stream->head_received && conn->partial_len == 0;
+    why.untouched = !fg_h1_is_server(conn) && conn->exchanges > 0 && !conn->stream->answered;
     fg_h1_stream_close(conn->stream, &why);
     fg_h1_reap(conn);
 }
@@ -217,6 +218,7 @@ void fg_h1_conn_cleanup(struct fg_h1_conn *conn)
     fg_outq_cleanup(&conn->out);
     free(conn->partial);
     conn->partial = NULL;
+    fg_buf_unref(&conn->later);
 }
 
 bool fg_h1_conn_wants_read(const struct fg_h1_conn *conn)
@@ -227,7 +229,7 @@ bool fg_h1_conn_wants_read(const struct fg_h1_conn *conn)
         return !conn->failed;
     if (stream->recv_pending > conn->options->window)
         return false;
-    return !(stream->recv_ended && conn->partial_len > 0); /* what is pipelined has to wait in the socket */
+    return conn->later.len == 0; /* what is pipelined has to wait in the socket */
 }
 
 bool fg_h1_conn_has_more(const struct fg_h1_conn *conn)
@@ -236,11 +238,21 @@ bool fg_h1_conn_has_more(const struct fg_h1_conn *conn)
     return stream && stream->head_sent && !stream->sent_ended && (stream->queued > 0 || stream->end_queued);
 }
 
+void fg_h1_stream_end_stall(struct fg_h1_stream *stream)
+{
+    struct fg_wait wait = fg_h1_stream_wait(stream);
+
+    if (wait.cause != FG_WAIT_NONE)
+        stream->socket_stall_ns += fg_h1_now(stream->conn) - wait.since_ns;
+    stream->queued_since_ns = fg_h1_now(stream->conn);
+}
+
 void fg_h1_conn_set_blocked(struct fg_h1_conn *conn, bool blocked, bool progress)
 {
-    if (conn->blocked && !blocked && conn->stream && conn->stream->queued > 0)
-        conn->stream->socket_stall_ns +=
-            fg_h1_now(conn) - FG_MAX(conn->stream->queued_since_ns, conn->blocked_since_ns);
+    if (conn->blocked && (!blocked || progress) && conn->stream)
+        fg_h1_stream_end_stall(conn->stream);
+    if (conn->blocked && !blocked) /* while the peer reads an answer the connection is not idle */
+        conn->idle_since_ns = fg_h1_now(conn);
     if (blocked && (!conn->blocked || progress))
         conn->blocked_since_ns = fg_h1_now(conn);
     conn->blocked = blocked;
@@ -254,7 +266,12 @@ void fg_h1_conn_drain(struct fg_h1_conn *conn)
 
 bool fg_h1_conn_is_done(const struct fg_h1_conn *conn)
 {
-    return conn->failed || (conn->closing && !conn->stream);
+    return conn->failed || (conn->closing && !conn->stream && conn->head_since_ns == 0);
+}
+
+static bool is_idle(const struct fg_h1_conn *conn)
+{
+    return !conn->stream && conn->head_since_ns == 0 && !conn->blocked;
 }
 
 static void earlier(uint64_t *next, bool relevant, uint64_t since_ns, uint64_t after_ns)
@@ -271,7 +288,7 @@ uint64_t fg_h1_conn_next_time_ns(const struct fg_h1_conn *conn)
     if (conn->failed)
         return next;
     earlier(&next, conn->head_since_ns != 0, conn->head_since_ns, o->header_timeout_ns);
-    earlier(&next, !conn->stream && conn->head_since_ns == 0, conn->idle_since_ns, o->idle_timeout_ns);
+    earlier(&next, is_idle(conn), conn->idle_since_ns, o->idle_timeout_ns);
     earlier(&next, conn->blocked, conn->blocked_since_ns, o->write_stall_timeout_ns);
     earlier(&next, conn->lingering_since_ns != 0, conn->lingering_since_ns, LINGER_NS);
     return next;
@@ -301,7 +318,7 @@ void fg_h1_conn_on_time(struct fg_h1_conn *conn)
             stream->recv_ended = true;
             fg_h1_stream_check_complete(stream);
         }
-    } else if (over(conn, !conn->stream && conn->head_since_ns == 0, conn->idle_since_ns, o->idle_timeout_ns)) {
+    } else if (over(conn, is_idle(conn), conn->idle_since_ns, o->idle_timeout_ns)) {
         fg_h1_conn_drain(conn);
     }
     fg_h1_reap(conn);

@@ -32,7 +32,8 @@ enum fg_h1_close_by {
 
 struct fg_h1_close {
     enum fg_h1_close_by by;
-    bool untouched;     /* client role: the connection ended before a byte of the answer came on a reused connection */
+    bool untouched;     /* client role: the connection ended before a byte of the answer came on a reused connection;
+                         * interim responses are part of an answer */
     const char *reason; /* static */
 };
 
@@ -41,7 +42,7 @@ struct fg_h1_handler {
     /* BUF is borrowed. Its bytes hold back reading until fg_h1_stream_consume. */
     void (*on_data)(struct fg_h1_stream *stream, struct fg_buf buf, bool end);
     void (*on_sent)(struct fg_h1_stream *stream, size_t bytes);
-    void (*on_close)(struct fg_h1_stream *stream, const struct fg_h1_close *why);
+    void (*on_close)(struct fg_h1_stream *stream, const struct fg_h1_close *why); /* of streams that were told */
     void (*on_output)(struct fg_h1_conn *conn); /* pull and write; also when reading may go on */
     void (*on_slots)(struct fg_h1_conn *conn);  /* client role: a further request may be made, or none any more */
 };
@@ -66,8 +67,11 @@ struct fg_h1_conn {
     struct fg_outq out;
     struct fg_h1_stream *stream; /* the exchange in progress; NULL: none */
     struct fg_h1_stream *dead;
-    char *partial; /* a head that is not complete, or what was pipelined */
+    char *partial; /* a head that is not complete */
     size_t partial_len, partial_cap;
+    size_t searched;        /* of it, for its end */
+    bool first_line_looked; /* at, before the rest is there */
+    struct fg_buf later;    /* what was pipelined behind the exchange in progress; one reference */
     uint64_t head_since_ns, idle_since_ns, last_recv_ns, blocked_since_ns, lingering_since_ns;
     uint64_t exchanges;
     enum fg_h1_fault fault;
@@ -90,7 +94,8 @@ bool fg_h1_conn_has_more(const struct fg_h1_conn *conn); /* to pull */
 void fg_h1_conn_set_blocked(struct fg_h1_conn *conn, bool blocked, bool progress);
 void fg_h1_conn_lost(struct fg_h1_conn *conn, const char *reason);
 void fg_h1_conn_cleanup(struct fg_h1_conn *conn);
-void fg_h1_conn_drain(struct fg_h1_conn *conn); /* closes after the exchange in progress */
+/* Closes after the exchange in progress; a request that has begun to come is one. */
+void fg_h1_conn_drain(struct fg_h1_conn *conn);
 bool fg_h1_conn_is_done(const struct fg_h1_conn *conn);
 void fg_h1_conn_on_time(struct fg_h1_conn *conn);
 uint64_t fg_h1_conn_next_time_ns(const struct fg_h1_conn *conn);

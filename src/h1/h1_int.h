@@ -12,6 +12,9 @@ struct fg_h1_stream {
 
     /* ---- received ---- */
     struct fg_h1_body body;
+    bool told;            /* the user knows of it: by on_headers, or from fg_h1_request */
+    bool answered;        /* client: something came */
+    size_t interim_bytes; /* client: heads of interim responses; they stay in the arena */
     bool head_received;
     bool recv_ended;
     size_t recv_pending; /* content that was delivered and not consumed */
@@ -47,6 +50,8 @@ struct fg_h1_stream *fg_h1_stream_new(struct fg_h1_conn *conn);
 void fg_h1_stream_close(struct fg_h1_stream *stream, const struct fg_h1_close *why);
 /* Both sides have ended: the exchange is over, the connection stays or closes. */
 void fg_h1_stream_check_complete(struct fg_h1_stream *stream);
+void fg_h1_stream_end_stall(struct fg_h1_stream *stream); /* adds what it waited for the socket, and begins anew */
+void fg_h1_stream_drop_queue(struct fg_h1_stream *stream);
 void fg_h1_tell_output(struct fg_h1_conn *conn);
 void fg_h1_reap(struct fg_h1_conn *conn); /* gives back streams that have closed, unless the engine is at work */
 
@@ -63,6 +68,11 @@ enum fg_h1_fault fg_h1_canonical_request(struct fg_h1_stream *stream, const stru
 void fg_h1_canonical_response(struct fg_h1_stream *stream, const struct fg_h1_head *head, struct fg_headers *out);
 
 /* ---- send.c ---- */
+
+void fg_h1_put_text(struct fg_h1_conn *conn, const char *text);
+/* Trailers, as far as they may be said in HTTP/1. */
+void fg_h1_put_trailers(struct fg_h1_conn *conn, const struct fg_headers *trailers);
+void fg_h1_end_sent(struct fg_h1_stream *stream);
 
 /* The request was not refused at once: its content may come (RFC 9110 section 10.1.1). */
 void fg_h1_send_continue(struct fg_h1_stream *stream);

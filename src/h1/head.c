@@ -2,8 +2,11 @@
 
 #include <strings.h>
 
+/* Every field is looked for among the connection's options: a list of any length would cost its square. */
+#define CONNECTION_MAX_BYTES 1024
+
 /* tchar of RFC 9110 section 5.6.2 */
-static bool is_tchar(unsigned char c)
+bool fg_h1_is_tchar(unsigned char c)
 {
     static const uint32_t allowed[8] = {0x00000000, /* controls */
                                         0x03ff6cfa, /* ! # $ % & ' * + - . 0-9 */
@@ -13,10 +16,17 @@ static bool is_tchar(unsigned char c)
     return allowed[c >> 5] >> (c & 31) & 1;
 }
 
+/* A fragment never belongs to a request target (RFC 9112 section 3.2). Whoever passes one on is read by one endpoint as
+ * "/public#/../private" and by another one without what follows the '#': CVE-2023-45539. */
+bool fg_h1_is_target_char(unsigned char c)
+{
+    return c > 0x20 && c < 0x7f && c != '#';
+}
+
 static bool is_token(struct fg_str s)
 {
     for (size_t i = 0; i < s.len; i++)
-        if (!is_tchar((unsigned char)s.p[i]))
+        if (!fg_h1_is_tchar((unsigned char)s.p[i]))
             return false;
     return s.len > 0;
 }
@@ -30,12 +40,12 @@ static struct fg_str trim(struct fg_str s)
     return s;
 }
 
-static bool equals_ignoring_case(struct fg_str s, const char *text)
+static bool equals_ignoring_case(struct fg_str s, struct fg_str text)
 {
-    return s.len == strlen(text) && strncasecmp(s.p, text, s.len) == 0;
+    return s.len == text.len && strncasecmp(s.p, text.p, s.len) == 0;
 }
 
-bool fg_h1_list_has(struct fg_str value, const char *option)
+bool fg_h1_list_has(struct fg_str value, struct fg_str option)
 {
     const char *at = value.p, *end = value.p + value.len;
 
@@ -86,7 +96,7 @@ static enum fg_h1_fault parse_request_line(struct fg_str line, struct fg_arena *
     if (target.len == 0)
         return FG_H1_FAULT_TARGET;
     for (size_t i = 0; i < target.len; i++)
-        if ((unsigned char)target.p[i] <= 0x20 || (unsigned char)target.p[i] >= 0x7f)
+        if (!fg_h1_is_target_char((unsigned char)target.p[i]))
             return FG_H1_FAULT_TARGET;
     if (version.len < 5 || strncasecmp(version.p, "HTTP/", 5) != 0)
         return FG_H1_FAULT_PROTOCOL;
@@ -153,11 +163,10 @@ static enum fg_h1_fault interpret_field(const struct fg_header *field, struct fg
 {
     switch (field->token) {
     case FG_TOKEN_CONNECTION:
-        if (fg_h1_list_has(field->value, "close"))
-            out->keep_alive = false;
-        else if (out->minor_version == 0 && fg_h1_list_has(field->value, "keep-alive"))
+        out->closes |= fg_h1_list_has(field->value, FG_STR("close"));
+        if (fg_h1_list_has(field->value, FG_STR("keep-alive")))
             out->keep_alive = true;
-        out->wants_upgrade |= fg_h1_list_has(field->value, "upgrade");
+        out->wants_upgrade |= fg_h1_list_has(field->value, FG_STR("upgrade"));
         break;
     case FG_TOKEN_CONTENT_LENGTH:
         if (out->content_length >= 0)
@@ -168,7 +177,7 @@ static enum fg_h1_fault interpret_field(const struct fg_header *field, struct fg
     case FG_TOKEN_TRANSFER_ENCODING:
         if (out->minor_version == 0 || out->chunked)
             return FG_H1_FAULT_TRANSFER_ENCODING;
-        if (!equals_ignoring_case(field->value, "chunked"))
+        if (!equals_ignoring_case(field->value, FG_STR("chunked")))
             return FG_H1_FAULT_TRANSFER_CODING;
         out->chunked = true;
         break;
@@ -182,13 +191,20 @@ static enum fg_h1_fault interpret_field(const struct fg_header *field, struct fg
 static enum fg_h1_fault interpret(enum fg_h1_kind kind, struct fg_h1_head *out)
 {
     unsigned hosts = 0;
+    size_t options = 0;
 
     for (uint32_t i = 0; i < out->headers.len; i++) {
-        hosts += out->headers.items[i].token == FG_TOKEN_HOST;
-        enum fg_h1_fault fault = interpret_field(&out->headers.items[i], out);
+        const struct fg_header *field = &out->headers.items[i];
+        hosts += field->token == FG_TOKEN_HOST;
+        options += field->token == FG_TOKEN_CONNECTION ? field->value.len : 0;
+        enum fg_h1_fault fault = interpret_field(field, out);
         if (fault)
             return fault;
     }
+    if (options > CONNECTION_MAX_BYTES)
+        return FG_H1_FAULT_HEAD_TOO_LARGE;
+    if (out->closes) /* wherever it stands among other options (section 9.3) */
+        out->keep_alive = false;
     if (out->chunked && out->content_length >= 0)
         return FG_H1_FAULT_LENGTH_AND_CHUNKED;
     if (kind == FG_H1_REQUEST && (hosts > 1 || (hosts == 0 && out->minor_version == 1)))

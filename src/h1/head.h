@@ -19,6 +19,7 @@ struct fg_h1_head {
     int minor_version;            /* 0 or 1 */
     struct fg_headers headers;    /* names in lower case */
     bool keep_alive;
+    bool closes; /* `connection: close` */
     bool chunked;
     bool wants_upgrade;     /* `connection: upgrade` */
     int64_t content_length; /* -1: none */
@@ -43,6 +44,9 @@ enum fg_h1_fault fg_h1_field_parse(struct fg_str line, struct fg_arena *arena, s
 int fg_h1_line(const char *at, const char *end, struct fg_str *line, const char **next);
 
 /* Is OPTION one of the comma-separated elements of VALUE, whatever the case? */
-bool fg_h1_list_has(struct fg_str value, const char *option);
+bool fg_h1_list_has(struct fg_str value, struct fg_str option);
+
+bool fg_h1_is_tchar(unsigned char c);       /* of a token: methods, names */
+bool fg_h1_is_target_char(unsigned char c); /* may stand in a request target */
 
 #endif

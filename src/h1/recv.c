@@ -28,7 +28,7 @@ void fg_h1_fail(struct fg_h1_conn *conn, enum fg_h1_fault fault)
 static void keep(struct fg_h1_conn *conn, const char *data, size_t len)
 {
     if (conn->partial_len + len > conn->partial_cap) {
-        conn->partial_cap = FG_MAX(conn->partial_len + len, (size_t)512);
+        conn->partial_cap = FG_MAX(conn->partial_len + len, FG_MAX(2 * conn->partial_cap, (size_t)512));
         conn->partial = fg_realloc(conn->partial, conn->partial_cap);
     }
     if (len > 0)
@@ -40,7 +40,25 @@ static void forget(struct fg_h1_conn *conn)
 {
     free(conn->partial);
     conn->partial = NULL;
-    conn->partial_len = conn->partial_cap = 0;
+    conn->partial_len = conn->partial_cap = conn->searched = 0;
+    conn->first_line_looked = false;
+    conn->head_since_ns = 0;
+}
+
+static void keep_for_later(struct fg_h1_conn *conn, struct fg_chunk *chunk, bool own, const char *data, size_t len)
+{
+    struct fg_buf before = conn->later, buf = {chunk, (const uint8_t *)data, len};
+
+    if (own) { /* a slice of what was kept before: nothing is copied again for each request in it */
+        conn->later = fg_buf_ref(buf);
+        return;
+    }
+    struct fg_chunk *copy = fg_chunk_new(before.len + len);
+    if (before.len > 0)
+        memcpy(copy->data, before.data, before.len);
+    memcpy(copy->data + before.len, data, len);
+    conn->later = (struct fg_buf){copy, copy->data, before.len + len};
+    fg_buf_unref(&before);
 }
 
 /* ---- heads ---- */
@@ -77,7 +95,7 @@ static void on_request(struct fg_h1_conn *conn, struct fg_h1_stream *stream, con
     stream->asked_to_stay = head->keep_alive;
     stream->no_content = fg_str_eq(head->method, FG_STR("HEAD"));
     enum fg_h1_fault fault = fg_h1_canonical_request(stream, head, &headers);
-    if (!fault && expect && !fg_h1_list_has(expect->value, "100-continue"))
+    if (!fault && expect && !fg_h1_list_has(expect->value, FG_STR("100-continue")))
         fault = FG_H1_FAULT_EXPECTATION;
     if (fault) {
         fg_h1_fail(conn, fault);
@@ -86,13 +104,16 @@ static void on_request(struct fg_h1_conn *conn, struct fg_h1_stream *stream, con
     begin_body(stream, head);
     stream->expects = expect && !stream->body.done && head->minor_version == 1;
     stream->recv_ended = stream->body.done;
+    stream->told = true;
     conn->options->handler->on_headers(stream, &headers, stream->body.done ? FG_H1_END_STREAM : 0);
     if (stream->expects && !stream->closed && !stream->head_sent)
         fg_h1_send_continue(stream);
     fg_h1_stream_check_complete(stream);
 }
 
-static void on_response(struct fg_h1_conn *conn, struct fg_h1_stream *stream, const struct fg_h1_head *head)
+/* BYTES is the size of the head; MORE: something follows it. */
+static void on_response(struct fg_h1_conn *conn, struct fg_h1_stream *stream, const struct fg_h1_head *head,
+                        size_t bytes, bool more)
 {
     struct fg_headers headers;
 
@@ -102,72 +123,124 @@ static void on_response(struct fg_h1_conn *conn, struct fg_h1_stream *stream, co
     }
     fg_h1_canonical_response(stream, head, &headers);
     if (head->status < 200) {
+        stream->interim_bytes += bytes;
+        if (stream->interim_bytes > conn->options->limits.max_head_bytes) {
+            fg_h1_fail(conn, FG_H1_FAULT_HEAD_TOO_LARGE);
+            return;
+        }
         conn->options->handler->on_headers(stream, &headers, FG_H1_INFORMATIONAL);
         return;
     }
     stream->asked_to_stay &= head->keep_alive;
     begin_body(stream, head);
-    if (stream->body.framing == FG_H1_BODY_UNTIL_CLOSE)
-        stream->asked_to_stay = false;
+    if (stream->body.framing == FG_H1_BODY_UNTIL_CLOSE || (stream->body.done && more))
+        stream->asked_to_stay = false; /* what follows an answer must not become the next one */
     stream->recv_ended = stream->body.done;
     conn->options->handler->on_headers(stream, &headers, stream->body.done ? FG_H1_END_STREAM : 0);
     fg_h1_stream_check_complete(stream);
 }
 
-/* Empty lines before a request are skipped (RFC 9112 section 2.2). */
+/* Empty lines before a request are skipped (RFC 9112 section 2.2), also when one comes in two pieces. */
 static size_t skip_empty_lines(struct fg_h1_conn *conn, const char *data, size_t len)
 {
     size_t at = 0;
 
-    while (fg_h1_is_server(conn) && conn->partial_len == 0 && at + 1 < len && data[at] == '\r' && data[at + 1] == '\n')
+    if (!fg_h1_is_server(conn))
+        return 0;
+    if (conn->partial_len == 1 && conn->partial[0] == '\r' && data[0] == '\n') {
+        forget(conn);
+        at = 1;
+    }
+    while (conn->partial_len == 0 && at + 1 < len && data[at] == '\r' && data[at + 1] == '\n')
         at += 2;
     return at;
+}
+
+/* Is there something to parse? The head has ended, has a line that ends wrongly, or is too large already. Each byte is
+ * looked at once, so that a head that comes byte by byte costs no more than another one. */
+static bool is_whole(struct fg_h1_conn *conn, const char *data, size_t len)
+{
+    const char *lf;
+
+    while (conn->searched < len && (lf = memchr(data + conn->searched, '\n', len - conn->searched))) {
+        conn->searched = (size_t)(lf + 1 - data);
+        if (lf - data < 2 || lf[-1] != '\r' || lf[-2] == '\n')
+            return true;
+    }
+    conn->searched = len;
+    return len >= conn->options->limits.max_head_bytes;
+}
+
+/* Whoever speaks another protocol is told by its first line: it need not wait for the rest of a head. */
+static enum fg_h1_fault look_at_first_line(struct fg_h1_conn *conn, enum fg_h1_kind kind, const char *data, size_t len)
+{
+    const char *lf = conn->first_line_looked ? NULL : memchr(data, '\n', len);
+    enum fg_h1_fault fault = FG_H1_FAULT_NONE;
+    struct fg_h1_head head;
+    struct fg_arena arena;
+
+    if (!lf)
+        return FG_H1_FAULT_NONE;
+    conn->first_line_looked = true;
+    fg_arena_init(&arena, conn->options->mem);
+    if (fg_h1_head_parse(kind, data, (size_t)(lf + 1 - data), &conn->options->limits, &arena, &head, &fault) ==
+        FG_H1_MORE)
+        fault = FG_H1_FAULT_NONE;
+    fg_arena_cleanup(&arena);
+    return fault;
+}
+
+/* The LEN bytes at DATA are a whole head, or none at all; the number of bytes used. */
+static size_t take_whole_head(struct fg_h1_conn *conn, enum fg_h1_kind kind, const char *data, size_t len)
+{
+    struct fg_h1_stream *stream = conn->stream ? conn->stream : fg_h1_stream_new(conn);
+    enum fg_h1_fault fault;
+    struct fg_h1_head head;
+    ssize_t used = fg_h1_head_parse(kind, data, len, &conn->options->limits, &stream->arena, &head, &fault);
+
+    forget(conn); /* DATA may be gone */
+    if (used <= 0) {
+        fg_h1_fail(conn, fault);
+        return len;
+    }
+    if (kind == FG_H1_REQUEST)
+        on_request(conn, stream, &head);
+    else
+        on_response(conn, stream, &head, (size_t)used, (size_t)used < len);
+    return (size_t)used;
 }
 
 /* Takes a head from DATA; the number of bytes used. */
 static size_t take_head(struct fg_h1_conn *conn, const char *data, size_t len)
 {
-    size_t before = conn->partial_len, skipped = skip_empty_lines(conn, data, len);
+    size_t skipped = skip_empty_lines(conn, data, len), before = conn->partial_len;
     enum fg_h1_kind kind = fg_h1_is_server(conn) ? FG_H1_REQUEST : FG_H1_RESPONSE;
-    enum fg_h1_fault fault;
-    struct fg_h1_head head;
 
     data += skipped;
     len -= skipped;
     if (len == 0)
         return skipped;
-    if (!conn->stream && !fg_h1_is_server(conn)) { /* an endpoint that speaks without being asked */
+    if (!conn->stream && kind == FG_H1_RESPONSE) { /* an endpoint that speaks without being asked */
         fg_h1_fail(conn, FG_H1_FAULT_UNEXPECTED);
         return skipped + len;
     }
+    if (conn->stream)
+        conn->stream->answered = true;
     if (conn->head_since_ns == 0)
         conn->head_since_ns = fg_h1_now(conn);
     if (before > 0)
         keep(conn, data, len);
-    struct fg_h1_stream *stream = conn->stream ? conn->stream : fg_h1_stream_new(conn);
-    ssize_t used = fg_h1_head_parse(kind, before > 0 ? conn->partial : data, before + len, &conn->options->limits,
-                                    &stream->arena, &head, &fault);
-    if (used == FG_H1_MORE) {
-        if (before == 0)
-            keep(conn, data, len);
-        if (fg_h1_is_server(conn)) { /* parsed again when there is more */
-            conn->stream = NULL;
-            fg_arena_cleanup(&stream->arena);
-            fg_slab_put(conn->options->streams, stream);
-        }
-        return skipped + len;
-    }
-    forget(conn);
-    conn->head_since_ns = 0;
-    if (used == FG_H1_ERROR) {
+    const char *all = before > 0 ? conn->partial : data;
+    if (is_whole(conn, all, before + len))
+        return skipped + take_whole_head(conn, kind, all, before + len) - before;
+    enum fg_h1_fault fault = look_at_first_line(conn, kind, all, before + len);
+    if (fault) {
+        forget(conn);
         fg_h1_fail(conn, fault);
-        return skipped + len;
+    } else if (before == 0) {
+        keep(conn, data, len);
     }
-    if (fg_h1_is_server(conn))
-        on_request(conn, stream, &head);
-    else
-        on_response(conn, stream, &head);
-    return skipped + (size_t)used - before;
+    return skipped + len;
 }
 
 /* ---- content ---- */
@@ -187,6 +260,8 @@ static size_t take_body(struct fg_h1_stream *stream, struct fg_chunk *chunk, con
         return len;
     }
     bool done = stream->body.done, trailers = done && stream->body.trailers.len > 0;
+    if (done && at < len && !fg_h1_is_server(conn))
+        stream->asked_to_stay = false; /* what follows an answer must not become the next one */
     struct fg_buf buf = {chunk, (const uint8_t *)content.p, content.len};
     if (done && !trailers)
         stream->recv_ended = true;
@@ -205,7 +280,8 @@ static size_t take_body(struct fg_h1_stream *stream, struct fg_chunk *chunk, con
 
 /* ---- all of it ---- */
 
-static void feed(struct fg_h1_conn *conn, struct fg_chunk *chunk, const char *data, size_t len)
+/* OWN: CHUNK is a copy of ours, of what was pipelined. */
+static void feed(struct fg_h1_conn *conn, struct fg_chunk *chunk, bool own, const char *data, size_t len)
 {
     size_t at = 0;
 
@@ -214,11 +290,13 @@ static void feed(struct fg_h1_conn *conn, struct fg_chunk *chunk, const char *da
         if (stream && stream->head_received && !stream->recv_ended) {
             at += take_body(stream, chunk, data + at, len - at);
         } else if (!stream || !stream->head_received) {
-            if (conn->closing && !stream)
+            if (fg_h1_conn_is_done(conn) && fg_h1_is_server(conn))
                 return; /* nothing that follows is wanted */
             at += take_head(conn, data + at, len - at);
         } else if (fg_h1_is_server(conn)) {
-            keep(conn, data + at, len - at); /* pipelined: later */
+            at += conn->later.len == 0 ? skip_empty_lines(conn, data + at, len - at) : 0;
+            if (at < len)
+                keep_for_later(conn, chunk, own, data + at, len - at);
             return;
         } else {
             fg_h1_fail(conn, FG_H1_FAULT_UNEXPECTED);
@@ -228,25 +306,20 @@ static void feed(struct fg_h1_conn *conn, struct fg_chunk *chunk, const char *da
 
 void fg_h1_recv_next(struct fg_h1_conn *conn)
 {
-    char *data = conn->partial;
-    size_t len = conn->partial_len;
+    struct fg_buf buf = conn->later;
 
-    if (len == 0 || conn->stream || conn->head_since_ns != 0)
+    if (buf.len == 0 || conn->stream)
         return;
-    conn->partial = NULL;
-    conn->partial_len = conn->partial_cap = 0;
-    /* Its slices must outlive the buffer. */
-    struct fg_buf copy = fg_buf_copy(data, len);
-    free(data);
-    feed(conn, copy.chunk, (const char *)copy.data, len);
-    fg_buf_unref(&copy);
+    conn->later = (struct fg_buf){0};
+    feed(conn, buf.chunk, true, (const char *)buf.data, buf.len);
+    fg_buf_unref(&buf);
 }
 
 void fg_h1_conn_recv(struct fg_h1_conn *conn, struct fg_chunk *chunk, const uint8_t *data, size_t len)
 {
     conn->last_recv_ns = fg_h1_now(conn);
     conn->in_engine = true;
-    feed(conn, chunk, (const char *)data, len);
+    feed(conn, chunk, false, (const char *)data, len);
     conn->in_engine = false;
     fg_h1_reap(conn);
 }
@@ -256,6 +329,8 @@ void fg_h1_conn_eof(struct fg_h1_conn *conn)
     struct fg_h1_stream *stream = conn->stream;
 
     conn->closing = true;
+    if (!stream)
+        forget(conn);
     if (!stream || conn->failed)
         return;
     conn->in_engine = true;
