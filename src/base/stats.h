@@ -51,6 +51,8 @@
     X(transparent_retries, "Attempts made again because the endpoint had not begun the call")                          \
     X(hedges, "Further attempts made beside one in progress")                                                          \
     X(retries_suppressed, "Retries that throttle, budget or limits.retries did not allow")                             \
+    X(descriptors_loaded, "Sets of descriptors that were loaded, or found not to have changed")                        \
+    X(descriptors_failed, "Sets of descriptors that could not be loaded")                                              \
     X(access_log_dropped, "Access log lines dropped because the log could not take them")
 
 struct fg_stats {

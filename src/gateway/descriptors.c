@@ -10,7 +10,8 @@
 #include "rpc/message.h"
 #include "rpc/reflection.h"
 
-#define EXCHANGE_NS   (10 * FG_S) /* for all of it */
+#define ANSWER_NS     (10 * FG_S)  /* for one answer */
+#define EXCHANGE_NS   (120 * FG_S) /* for all of them */
 #define FIRST_PAUSE   (200 * FG_MS)
 #define LONGEST_PAUSE (10 * FG_S)
 #define MAX_ANSWER    (FG_DESCRIPTORS_MAX_BYTES)
@@ -25,9 +26,10 @@ struct fg_descriptor_source {
     struct fg_stream *stream;
     struct fg_reflection *exchange; /* NULL: none is going on */
     struct fg_outq in;
-    size_t next_endpoint;
-    uint64_t pause_ns;
-    bool alpha; /* the service has v1alpha only */
+    size_t endpoint; /* that is asked: the same one until it fails */
+    bool alpha;      /* it has v1alpha only */
+    uint64_t pause_ns, began_ns;
+    struct fg_str last; /* the set as it came, malloc: what has not changed is not compiled again */
     bool stopped;
     /* What can be seen, under the lock. */
     pthread_mutex_t lock;
@@ -73,8 +75,18 @@ static void deliver(struct fg_mail *mail)
     free(delivery);
 }
 
-/* Takes the reference. */
-static void publish(struct fg_descriptor_source *source, struct fg_descriptors *set)
+/* On the first worker's thread, or before it runs. */
+static void note_success(struct fg_descriptor_source *source)
+{
+    pthread_mutex_lock(&source->lock);
+    source->loaded_ns = fg_clock_now_ns();
+    source->error[0] = '\0';
+    pthread_mutex_unlock(&source->lock);
+    FG_COUNT(&source->worker->stats, descriptors_loaded);
+}
+
+/* The same. Takes the reference. RUNNING: the workers may. */
+static void publish(struct fg_descriptor_source *source, struct fg_descriptors *set, bool running)
 {
     struct fg_gateway *gateway = source->gateway;
     size_t methods;
@@ -87,9 +99,7 @@ static void publish(struct fg_descriptor_source *source, struct fg_descriptors *
     pthread_mutex_lock(&source->lock);
     fg_descriptors_unref(source->latest);
     source->latest = set;
-    source->loaded_ns = fg_clock_now_ns();
-    source->error[0] = '\0';
-    bool running = __atomic_load_n(&gateway->started, __ATOMIC_ACQUIRE) > 0;
+    pthread_mutex_unlock(&source->lock);
     for (unsigned i = 0; i < gateway->workers_len; i++) {
         if (!running) {
             swap(&gateway->workers[i], source->cluster, fg_descriptors_ref(set));
@@ -100,7 +110,7 @@ static void publish(struct fg_descriptor_source *source, struct fg_descriptors *
             (struct delivery){.mail.run = deliver, &gateway->workers[i], source->cluster, fg_descriptors_ref(set)};
         fg_mailbox_post(&gateway->workers[i].loop, &delivery->mail);
     }
-    pthread_mutex_unlock(&source->lock);
+    note_success(source);
 }
 
 static void note_failure(struct fg_descriptor_source *source, const char *why)
@@ -110,6 +120,7 @@ static void note_failure(struct fg_descriptor_source *source, const char *why)
     snprintf(source->error, sizeof source->error, "%s", why);
     source->failures++;
     pthread_mutex_unlock(&source->lock);
+    FG_COUNT(&source->worker->stats, descriptors_failed);
     if (news)
         fg_log(FG_LOG_WARN, "cluster %s: no new descriptors: %s", config_of(source)->name, why);
 }
@@ -144,22 +155,40 @@ static void fail(struct fg_descriptor_source *source, const char *why)
     end_exchange(source);
     if (source->stopped)
         return;
+    source->endpoint++;
+    source->alpha = false;
     note_failure(source, text);
     ask_later(source, source->pause_ns);
     source->pause_ns = FG_MIN(2 * source->pause_ns, (uint64_t)LONGEST_PAUSE);
 }
 
+static void keep_last(struct fg_descriptor_source *source, struct fg_str set)
+{
+    char *copy = fg_alloc(set.len);
+
+    memcpy(copy, set.p, set.len);
+    free((char *)(uintptr_t)source->last.p);
+    source->last = (struct fg_str){copy, set.len};
+}
+
 static void finish(struct fg_descriptor_source *source)
 {
+    struct fg_str bytes = fg_reflection_set(source->exchange);
+    bool is_known = source->last.p && fg_str_eq(bytes, source->last);
     struct fg_descriptors_error error;
-    struct fg_descriptors *set;
+    struct fg_descriptors *set = NULL;
 
-    if (fg_reflection_finish(source->exchange, &set, &error) != 0) {
+    if (!is_known && fg_reflection_finish(source->exchange, &set, &error) != 0) {
         fail(source, error.text);
         return;
     }
+    if (!is_known)
+        keep_last(source, bytes);
     end_exchange(source);
-    publish(source, set);
+    if (is_known)
+        note_success(source);
+    else
+        publish(source, set, true);
     source->pause_ns = FIRST_PAUSE;
     ask_later(source, config_of(source)->descriptors_refresh_ns);
 }
@@ -174,6 +203,8 @@ static void go_on(struct fg_descriptor_source *source)
         finish(source);
         return;
     }
+    fg_timer_arm(&source->worker->loop.timers, &source->timer,
+                 FG_MIN(source->worker->loop.now_ns + ANSWER_NS, source->began_ns + EXCHANGE_NS));
     fg_outq_init(&message, &source->worker->loop.mem);
     fg_message_put_prefix(&message, 0, request.len);
     fg_outq_copy(&message, request.p, request.len);
@@ -195,7 +226,6 @@ static void on_ended(struct fg_descriptor_source *source, const struct fg_header
         ask_later(source, FG_MS);
         return;
     }
-    source->alpha = false;
     snprintf(text, sizeof text, "the reflection service answered %s%s",
              field ? fg_status_name(code) : "without a status",
              code == FG_STATUS_UNIMPLEMENTED ? ": the endpoint has none" : "");
@@ -298,12 +328,13 @@ static void on_failed(struct fg_slot_wait *slot, const char *why)
 static void begin(struct fg_descriptor_source *source)
 {
     struct fg_cluster *cluster = &source->worker->clusters[source->cluster];
-    struct fg_endpoint *endpoint = &cluster->endpoints[source->next_endpoint++ % cluster->endpoints_len];
+    struct fg_endpoint *endpoint = &cluster->endpoints[source->endpoint % cluster->endpoints_len];
     const char *why;
 
-    source->exchange = fg_reflection_new();
+    source->exchange = fg_reflection_new(source->worker->env.seed);
+    source->began_ns = source->worker->loop.now_ns;
     source->slot = (struct fg_slot_wait){.on_slot = on_slot, .on_failed = on_failed};
-    fg_timer_arm(&source->worker->loop.timers, &source->timer, source->worker->loop.now_ns + EXCHANGE_NS);
+    fg_timer_arm(&source->worker->loop.timers, &source->timer, source->began_ns + ANSWER_NS);
     struct fg_conn *conn = fg_endpoint_find_slot(endpoint);
     if (conn)
         on_slot(&source->slot, conn);
@@ -319,7 +350,7 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
     if (source->stopped)
         return;
     if (source->exchange)
-        fail(source, "the reflection service did not answer within 10 s");
+        fail(source, "the reflection service did not answer in time");
     else
         begin(source);
 }
@@ -336,8 +367,29 @@ static int load(struct fg_descriptor_source *source, char *error, size_t error_l
         snprintf(error, error_len, "cluster %s: descriptors %s: %s", config->name, config->descriptors, why.text);
         return -1;
     }
-    publish(source, set);
+    publish(source, set, false);
     return 0;
+}
+
+/* A file that was read again, for the first worker, which counts. */
+struct reread {
+    struct fg_mail mail;
+    struct fg_descriptor_source *source;
+    struct fg_descriptors *set; /* one reference; NULL: it is no good */
+    struct fg_descriptors_error error;
+};
+
+static void take_reread(struct fg_mail *mail)
+{
+    struct reread *reread = FG_CONTAINER_OF(mail, struct reread, mail);
+
+    if (reread->source->stopped)
+        fg_descriptors_unref(reread->set);
+    else if (reread->set)
+        publish(reread->source, reread->set, true);
+    else
+        note_failure(reread->source, reread->error.text);
+    free(reread);
 }
 
 /* ---- life ---- */
@@ -385,6 +437,7 @@ void fg_descriptor_sources_cleanup(struct fg_gateway *gateway)
         if (!source)
             continue;
         fg_descriptors_unref(source->latest);
+        free((char *)(uintptr_t)source->last.p);
         pthread_mutex_destroy(&source->lock);
         free(source);
     }
@@ -393,12 +446,15 @@ void fg_descriptor_sources_cleanup(struct fg_gateway *gateway)
 
 void fg_descriptor_sources_refresh(struct fg_gateway *gateway)
 {
-    char error[512];
-
     for (size_t i = 0; i < gateway->config->clusters_len; i++) {
         struct fg_descriptor_source *source = gateway->descriptors[i];
-        if (source && !is_reflection(config_of(source)) && load(source, error, sizeof error) != 0)
-            note_failure(source, error);
+        if (!source || is_reflection(config_of(source)))
+            continue;
+        struct reread *reread = fg_alloc_zero(sizeof *reread);
+        *reread = (struct reread){.mail.run = take_reread, .source = source};
+        if (fg_descriptors_load(config_of(source)->descriptors, &reread->set, &reread->error) != 0)
+            reread->set = NULL;
+        fg_mailbox_post(&source->worker->loop, &reread->mail);
     }
 }
 

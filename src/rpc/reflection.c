@@ -1,5 +1,6 @@
 #include "rpc/reflection.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "rpc/descriptor_wire.h"
@@ -11,10 +12,13 @@ enum { ANSWER_FILES = 4, ANSWER_SERVICES = 6, ANSWER_ERROR = 7 };
 struct name_list {
     struct fg_str *items; /* copies */
     size_t len, cap;
+    uint32_t *slots; /* open addressing: 0 empty, else index + 1; 2 * cap of them, cap a power of two */
+    uint32_t seed;
 };
 
 struct fg_reflection {
     bool asked; /* for the services */
+    bool listed;
     struct name_list services, files, wanted;
     size_t next_service, next_wanted;
     uint8_t *set; /* a FileDescriptorSet that grows */
@@ -24,12 +28,29 @@ struct fg_reflection {
 
 /* ---- names ---- */
 
+/* Where NAME is, or would be. The service may send a name millions of times: looking for one must not take long. */
+static uint32_t *slot_of(const struct name_list *list, struct fg_str name)
+{
+    size_t mask = 2 * list->cap - 1, at = fg_hash(name.p, name.len, list->seed) & mask;
+
+    while (list->slots[at] && !fg_str_eq(list->items[list->slots[at] - 1], name))
+        at = (at + 1) & mask;
+    return &list->slots[at];
+}
+
 static bool has(const struct name_list *list, struct fg_str name)
 {
+    return list->cap > 0 && *slot_of(list, name) != 0;
+}
+
+static void grow(struct name_list *list)
+{
+    list->cap = list->cap ? 2 * list->cap : 16;
+    list->items = fg_realloc(list->items, list->cap * sizeof *list->items);
+    free(list->slots);
+    list->slots = fg_alloc_zero(2 * list->cap * sizeof *list->slots);
     for (size_t i = 0; i < list->len; i++)
-        if (fg_str_eq(list->items[i], name))
-            return true;
-    return false;
+        *slot_of(list, list->items[i]) = (uint32_t)i + 1;
 }
 
 static bool add(struct name_list *list, struct fg_str name)
@@ -38,14 +59,14 @@ static bool add(struct name_list *list, struct fg_str name)
         return true;
     if (list->len == FG_REFLECTION_MAX_FILES || name.len > FG_DESCRIPTORS_MAX_NAME)
         return false;
-    if (list->len == list->cap) {
-        list->cap = list->cap ? 2 * list->cap : 16;
-        list->items = fg_realloc(list->items, list->cap * sizeof *list->items);
-    }
+    if (list->len == list->cap)
+        grow(list);
     char *copy = fg_alloc(name.len + 1);
     memcpy(copy, name.p, name.len);
     copy[name.len] = '\0';
-    list->items[list->len++] = (struct fg_str){copy, name.len};
+    list->items[list->len] = (struct fg_str){copy, name.len};
+    *slot_of(list, list->items[list->len]) = (uint32_t)list->len + 1;
+    list->len++;
     return true;
 }
 
@@ -54,11 +75,15 @@ static void drop(struct name_list *list)
     for (size_t i = 0; i < list->len; i++)
         free((char *)(uintptr_t)list->items[i].p);
     free(list->items);
+    free(list->slots);
 }
 
-struct fg_reflection *fg_reflection_new(void)
+struct fg_reflection *fg_reflection_new(uint32_t seed)
 {
-    return fg_alloc_zero(sizeof(struct fg_reflection));
+    struct fg_reflection *reflection = fg_alloc_zero(sizeof *reflection);
+
+    reflection->services.seed = reflection->files.seed = reflection->wanted.seed = seed;
+    return reflection;
 }
 
 void fg_reflection_free(struct fg_reflection *reflection)
@@ -203,19 +228,35 @@ int fg_reflection_take(struct fg_reflection *reflection, struct fg_str answer, c
     while (!*error && fg_wire_next(&wire, &field)) {
         if (field.type != FG_WIRE_BYTES)
             continue;
-        if (field.number == ANSWER_FILES)
+        if (field.number == ANSWER_FILES) {
             *error = take_files(reflection, field.bytes);
-        else if (field.number == ANSWER_SERVICES)
+        } else if (field.number == ANSWER_SERVICES) {
             *error = take_services(reflection, field.bytes);
+            reflection->listed = true;
+        }
         /* An error is about one name: a service without its file is left out, a file that is missed is told later. */
     }
     if (wire.failed)
         *error = "an answer is malformed";
+    else if (!*error && !reflection->listed)
+        *error = "the reflection service does not list the services";
     return *error ? -1 : 0;
+}
+
+struct fg_str fg_reflection_set(const struct fg_reflection *reflection)
+{
+    return reflection->set ? (struct fg_str){(const char *)reflection->set, reflection->set_len} : FG_STR("");
 }
 
 int fg_reflection_finish(const struct fg_reflection *reflection, struct fg_descriptors **out,
                          struct fg_descriptors_error *error)
 {
-    return fg_descriptors_new(reflection->set ? reflection->set : (const uint8_t *)"", reflection->set_len, out, error);
+    struct fg_str set = fg_reflection_set(reflection);
+
+    if (set.len == 0) {
+        snprintf(error->text, sizeof error->text, "the reflection service %s",
+                 reflection->services.len > 0 ? "describes none of its services" : "knows of no service");
+        return -1;
+    }
+    return fg_descriptors_new(set.p, set.len, out, error);
 }

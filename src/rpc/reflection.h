@@ -10,7 +10,8 @@
 
 struct fg_reflection;
 
-struct fg_reflection *fg_reflection_new(void);
+/* SEED of hashes of what the service chooses. */
+struct fg_reflection *fg_reflection_new(uint32_t seed);
 void fg_reflection_free(struct fg_reflection *reflection); /* NULL is allowed */
 
 /* The next message to send, borrowed until the next call. False: everything is known. */
@@ -20,7 +21,11 @@ bool fg_reflection_next(struct fg_reflection *reflection, struct fg_str *request
 int fg_reflection_take(struct fg_reflection *reflection, struct fg_str answer, const char **error)
     __attribute__((warn_unused_result));
 
-/* Compiles what was found. 0 and *OUT with one reference, or -1 and ERROR. */
+/* The FileDescriptorSet so far, borrowed until the next call. */
+struct fg_str fg_reflection_set(const struct fg_reflection *reflection);
+
+/* Compiles what was found. 0 and *OUT with one reference, or -1 and ERROR: also where nothing was found, so that a
+ * service that has lost its descriptors is no news of them. */
 int fg_reflection_finish(const struct fg_reflection *reflection, struct fg_descriptors **out,
                          struct fg_descriptors_error *error) __attribute__((warn_unused_result));
 
