@@ -188,6 +188,10 @@ static void on_opaque(struct fg_attempt *attempt, struct fg_headers *headers, bo
     attempt->outcome.phase = FG_PHASE_HEADERS;
     attempt->held = *headers;
     attempt->holds = true;
+    if (attempt->call->tunnel && attempt->outcome.http_status < 300) { /* they were for its opening */
+        attempt->call->deadline_ns = attempt->expires_ns = FG_NEVER;
+        fg_call_arm(attempt->call);
+    }
     if (end_stream)
         answered(attempt, &none, FG_SOURCE_HTTP);
     else
@@ -446,11 +450,23 @@ static void send_body(struct fg_attempt *attempt)
         fg_stream_send_data(attempt->up, fg_body_slice(seg), !seg->next && call->request_ended);
 }
 
+static void no_tunnels(struct fg_attempt *attempt)
+{
+    struct fg_reply reply = fg_reply_make(FG_REASON_NO_TUNNELS, FG_STR("the endpoint takes no WebSocket over HTTP/2 "
+                                                                       "(SETTINGS_ENABLE_CONNECT_PROTOCOL, RFC 8441)"));
+    fg_attempt_fail(attempt, &reply);
+}
+
 static void send_request(struct fg_attempt *attempt, struct fg_conn *conn)
 {
     struct fg_call *call = attempt->call;
     struct fg_headers headers;
     bool no_body = call->request_ended && !call->body.head;
+
+    if (call->tunnel && !fg_conn_load(conn).takes_tunnels) {
+        no_tunnels(attempt);
+        return;
+    }
 
     build_request(attempt, &headers);
     attempt->up = fg_conn_request(conn, &headers, no_body, &up_events, attempt);

@@ -130,6 +130,7 @@ struct fg_call {
     bool request_ended : 1, headers_sent : 1, answered : 1 /* the end of the answer is queued */, ended : 1;
     bool one_message : 1; /* its method takes exactly one */
     bool opaque : 1;      /* HTTP as it is: there are no messages, and the status of the answer is the outcome */
+    bool tunnel : 1;      /* CONNECT with :protocol: from 200 on bytes go both ways until one side ends (RFC 8441) */
     bool deferred : 1;    /* no attempt is made before data of the request has come; set by dialect->begin */
     bool starting : 1, start_again : 1; /* fg_call_try is at work; and shall go round once more */
 

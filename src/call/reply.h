@@ -12,6 +12,7 @@
     X(NO_ROUTE, UNIMPLEMENTED, NO_ROUTE)                                                                               \
     X(BAD_REQUEST, INVALID_ARGUMENT, BAD_REQUEST)                                                                      \
     X(NOT_GRPC, UNKNOWN, BAD_REQUEST)                                                                                  \
+    X(NO_CONNECT, UNIMPLEMENTED, BAD_REQUEST)                                                                          \
     X(GRPC_NEEDS_HTTP2, UNIMPLEMENTED, BAD_REQUEST)                                                                    \
     X(METHOD_NOT_ALLOWED, UNKNOWN, BAD_REQUEST)                                                                        \
     X(METHOD_NOT_POST, INTERNAL, BAD_REQUEST)                                                                          \
@@ -40,6 +41,7 @@
     X(UPSTREAM_RESET, UNAVAILABLE, RST)                                                                                \
     X(UPSTREAM_REFUSED, UNAVAILABLE, GOAWAY)                                                                           \
     X(UPSTREAM_CONNECTION_LOST, UNAVAILABLE, CONNECTION)                                                               \
+    X(NO_TUNNELS, UNIMPLEMENTED, PROTOCOL)                                                                             \
     X(UPSTREAM_PROTOCOL_ERROR, INTERNAL, PROTOCOL)                                                                     \
     X(UPSTREAM_HTTP_STATUS, UNKNOWN, MISSING_STATUS)                                                                   \
     X(UPSTREAM_NO_STATUS, UNKNOWN, MISSING_STATUS)                                                                     \

@@ -40,6 +40,12 @@ static struct fg_str path_of(const struct fg_headers *request)
     return (struct fg_str){path->value.p, query ? (size_t)(query - path->value.p) : path->value.len};
 }
 
+static bool is_websocket(const struct fg_headers *request)
+{
+    const struct fg_header *protocol = fg_headers_get(request, FG_TOKEN_PROTOCOL);
+    return protocol && fg_str_eq(protocol->value, FG_STR("websocket"));
+}
+
 /* Does the request go to a service that takes HTTP as it is? */
 static bool is_for_http(const struct fg_call_env *env, const struct fg_headers *request)
 {
@@ -85,12 +91,22 @@ static bool is_rest(const struct fg_call_env *env, const struct fg_headers *requ
     return !type || !fg_grpc_is_content_type(type->value);
 }
 
+bool fg_is_connect(const struct fg_headers *request)
+{
+    const struct fg_header *method = fg_headers_get(request, FG_TOKEN_METHOD);
+    return method && fg_str_eq(method->value, FG_STR("CONNECT"));
+}
+
 void fg_dialect_start(struct fg_call_env *env, struct fg_stream *client, struct fg_headers *request, unsigned flags)
 {
     const struct fg_header *type = fg_headers_get(request, FG_TOKEN_CONTENT_TYPE);
 
     if (fg_cors_preflight(env, client, request, flags))
         return;
+    if (fg_is_connect(request) && !(is_websocket(request) && is_for_http(env, request))) {
+        fg_call_start(env, &fg_dialect_none, client, request, flags);
+        return;
+    }
     if (is_for_http(env, request)) {
         fg_call_start(env, &fg_dialect_http, client, request, flags);
         return;

@@ -8,6 +8,8 @@ extern const struct fg_dialect fg_dialect_grpc;
 extern const struct fg_dialect fg_dialect_http;
 extern const struct fg_dialect fg_dialect_none; /* answers 415: no dialect of ours */
 
+bool fg_is_connect(const struct fg_headers *request);
+
 /* What gRPC does, for all that look like it to the call. */
 bool fg_grpc_begin(struct fg_call *call);
 void fg_grpc_send_reply(struct fg_call *call, const struct fg_reply *reply);

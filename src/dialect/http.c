@@ -9,6 +9,7 @@ static bool begin(struct fg_call *call)
     const char *query = path ? memchr(path->value.p, '?', path->value.len) : NULL;
 
     call->opaque = true;
+    call->tunnel = fg_headers_get(&call->request, FG_TOKEN_PROTOCOL) != NULL;
     if (path)
         call->path = (struct fg_str){path->value.p, query ? (size_t)(query - path->value.p) : path->value.len};
     return true;

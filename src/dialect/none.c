@@ -8,6 +8,15 @@ static bool begin(struct fg_call *call)
 
     if (path)
         call->path = path->value;
+    if (fg_is_connect(&call->request)) {
+        struct fg_reply reply = fg_reply_make(
+            FG_REASON_NO_CONNECT,
+            fg_headers_get(&call->request, FG_TOKEN_PROTOCOL)
+                ? FG_STR("only WebSocket is tunnelled, and only to clusters whose service is http")
+                : FG_STR("this gateway is no forward proxy: CONNECT without :protocol has no meaning here"));
+        fg_call_fail(call, &reply);
+        return false;
+    }
     if (type && fg_grpc_is_content_type(type->value)) {
         struct fg_reply reply = fg_reply_make(FG_REASON_GRPC_NEEDS_HTTP2,
                                               FG_STR("gRPC needs HTTP/2: with TLS by ALPN, else with prior knowledge"));
@@ -33,6 +42,7 @@ static void send_reply(struct fg_call *call, const struct fg_reply *reply)
     fg_headers_init(&headers);
     fg_headers_add_token(&headers, arena, FG_TOKEN_STATUS,
                          reply->reason == FG_REASON_HEADERS_TOO_LARGE  ? FG_STR("431")
+                         : reply->reason == FG_REASON_NO_CONNECT       ? FG_STR("501")
                          : reply->reason == FG_REASON_GRPC_NEEDS_HTTP2 ? FG_STR("505")
                                                                        : FG_STR("415"));
     fg_headers_add_token(&headers, arena, FG_TOKEN_CONTENT_TYPE, FG_STR("text/plain; charset=utf-8"));

@@ -194,10 +194,13 @@ static int init_server(struct fg_worker *worker, size_t i, char *error, size_t e
     struct fg_h2_options limits = limits_of(config);
     struct fg_address address;
 
+    limits.extended_connect = worker->env.has_http;
     server->max_connections = config->max_connections;
     server->connections = &gateway->connections[i];
     fg_conn_side_init(&server->side, &worker->loop, &worker->stats, &limits, &server_events, worker);
     server->side.tls = gateway->listener_tls[i] ? fg_tls_context_ref(gateway->listener_tls[i]) : NULL;
+    server->side.h1.tls = server->side.tls != NULL;
+    server->side.h1.h2c = !server->side.tls;
     server->side.handshake_timeout_ns = config->tls.handshake_timeout_ns;
     server->watch.fd = -1;
     if (fg_address_resolve(&address, config->host, config->port, error, error_len) != 0)

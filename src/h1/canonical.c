@@ -29,9 +29,11 @@ static bool is_of_connection(const struct fg_header *field, const struct fg_head
 
 static void copy_fields(struct fg_h1_stream *stream, const struct fg_h1_head *head, struct fg_headers *out)
 {
-    for (uint32_t i = 0; i < head->headers.len; i++)
-        if (!is_of_connection(&head->headers.items[i], &head->headers))
-            *fg_headers_add_slot(out, &stream->arena) = head->headers.items[i];
+    for (uint32_t i = 0; i < head->headers.len; i++) {
+        const struct fg_header *field = &head->headers.items[i];
+        if (!is_of_connection(field, &head->headers) && !(stream->tunnel && fg_h1_is_websocket_field(field->name)))
+            *fg_headers_add_slot(out, &stream->arena) = *field;
+    }
 }
 
 /* "http://host/path" (absolute-form): host and path; otherwise the target is the path. False: neither. */
@@ -88,7 +90,9 @@ enum fg_h1_fault fg_h1_canonical_request(struct fg_h1_stream *stream, const stru
         return FG_H1_FAULT_HOST; /* RFC 9112 section 3.2.2 lets one win; two readings are what smuggling needs */
     if (!authority_ok(authority))
         return FG_H1_FAULT_HOST;
-    fg_headers_add_token(out, arena, FG_TOKEN_METHOD, head->method);
+    fg_headers_add_token(out, arena, FG_TOKEN_METHOD, stream->tunnel ? FG_STR("CONNECT") : head->method);
+    if (stream->tunnel)
+        fg_headers_add_token(out, arena, FG_TOKEN_PROTOCOL, FG_STR("websocket"));
     fg_headers_add_token(out, arena, FG_TOKEN_SCHEME, stream->conn->options->tls ? FG_STR("https") : FG_STR("http"));
     if (authority.len > 0)
         fg_headers_add_token(out, arena, FG_TOKEN_AUTHORITY, authority);
@@ -100,6 +104,8 @@ enum fg_h1_fault fg_h1_canonical_request(struct fg_h1_stream *stream, const stru
 void fg_h1_canonical_response(struct fg_h1_stream *stream, const struct fg_h1_head *head, struct fg_headers *out)
 {
     fg_headers_init(out);
-    fg_headers_add_token(out, &stream->arena, FG_TOKEN_STATUS, fg_arena_printf(&stream->arena, "%u", head->status));
+    /* A tunnel is opened by 101 here and by 200 in HTTP/2 (RFC 8441 section 5). */
+    fg_headers_add_token(out, &stream->arena, FG_TOKEN_STATUS,
+                         fg_arena_printf(&stream->arena, "%u", head->status == 101 ? 200 : head->status));
     copy_fields(stream, head, out);
 }

@@ -229,13 +229,16 @@ bool fg_h1_conn_wants_read(const struct fg_h1_conn *conn)
         return !conn->failed;
     if (stream->recv_pending > conn->options->window)
         return false;
+    if (stream->tunnel && stream->recv_ended)
+        return false;
     return conn->later.len == 0; /* what is pipelined has to wait in the socket */
 }
 
 bool fg_h1_conn_has_more(const struct fg_h1_conn *conn)
 {
     const struct fg_h1_stream *stream = conn->stream;
-    return stream && stream->head_sent && !stream->sent_ended && (stream->queued > 0 || stream->end_queued);
+    return stream && stream->head_sent && !stream->sent_ended && stream->tunnel != FG_H1_TUNNEL_ASKED &&
+           (stream->queued > 0 || stream->end_queued);
 }
 
 void fg_h1_stream_end_stall(struct fg_h1_stream *stream)
@@ -262,6 +265,31 @@ void fg_h1_conn_drain(struct fg_h1_conn *conn)
 {
     conn->closing = true;
     fg_h1_tell_output(conn);
+}
+
+bool fg_h1_conn_wants_fin(const struct fg_h1_conn *conn)
+{
+    return conn->stream && conn->stream->tunnel == FG_H1_TUNNEL_OPEN && conn->stream->sent_ended;
+}
+
+void fg_h1_refuse_tunnel(struct fg_h1_stream *stream)
+{
+    stream->tunnel = FG_H1_TUNNEL_NONE;
+    if (fg_h1_is_server(stream->conn)) {
+        stream->body.done = stream->recv_ended = true;
+        return;
+    }
+    fg_h1_stream_drop_queue(stream);
+    stream->end_queued = stream->sent_ended = true;
+}
+
+void fg_h1_conn_move(struct fg_h1_conn *to, struct fg_h1_conn *from)
+{
+    *to = *from;
+    if (to->stream)
+        to->stream->conn = to;
+    for (struct fg_h1_stream *dead = to->dead; dead; dead = dead->next_dead)
+        dead->conn = to;
 }
 
 bool fg_h1_conn_is_done(const struct fg_h1_conn *conn)

@@ -114,12 +114,14 @@ void fg_h1_conn_pull(struct fg_h1_conn *conn, size_t max_bytes)
     struct fg_h1_stream *stream = conn->stream;
 
     conn->output_told = false;
-    if (!stream || !stream->head_sent || stream->sent_ended) {
+    if (!stream || !stream->head_sent || stream->sent_ended || stream->tunnel == FG_H1_TUNNEL_ASKED) {
         fg_h1_reap(conn);
         return;
     }
     conn->in_engine = true;
-    if (stream->queued > 0 && max_bytes > 0) {
+    if (stream->tunnel)
+        fg_h1_recv_next(conn); /* what came before it was open */
+    if (!stream->closed && stream->queued > 0 && max_bytes > 0) {
         fg_h1_stream_end_stall(stream);
         size_t bytes = frame_content(stream, max_bytes);
         conn->options->handler->on_sent(stream, bytes);

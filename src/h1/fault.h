@@ -33,7 +33,8 @@
     X(CUT, 400, "the connection ended in the middle of a message")                                                     \
     X(HEADER_TIMEOUT, 408, "the head did not arrive within header_timeout")                                            \
     X(UNEXPECTED, 400, "bytes came that no request asked for")                                                         \
-    X(SWITCH, 400, "the endpoint switched protocols although it was not asked to")
+    X(SWITCH, 400, "the endpoint switched protocols although it was not asked to, or without sec-websocket-accept")    \
+    X(NO_SWITCH, 400, "the endpoint was asked to switch protocols and answered as if it was not")
 
 enum fg_h1_fault {
 #define X(name, status, reason) FG_H1_FAULT_##name,

@@ -58,7 +58,9 @@ struct fg_h1_options {
     struct fg_h1_limits limits;
     uint32_t window; /* bytes of content that may be delivered and not consumed before reading pauses */
     uint64_t header_timeout_ns, idle_timeout_ns, write_stall_timeout_ns;
-    bool tls; /* :scheme of requests that do not say */
+    bool tls;       /* :scheme of requests that do not say */
+    bool websocket; /* server: taken, as CONNECT with :protocol; else such a request is like any other */
+    bool h2c;       /* server: Upgrade to HTTP/2 is taken; the user sees to it when `switched` is set */
 };
 
 /* Declared here because it is embedded in the connection over the pipe; its fields are the engine's. */
@@ -74,20 +76,24 @@ struct fg_h1_conn {
     struct fg_buf later;    /* what was pipelined behind the exchange in progress; one reference */
     uint64_t head_since_ns, idle_since_ns, last_recv_ns, blocked_since_ns, lingering_since_ns;
     uint64_t exchanges;
+    struct fg_headers switch_request; /* when it has switched: what was asked, and the client's HTTP/2 settings; */
+    struct fg_str switch_settings;    /* in the stream's arena. `later` is what came behind it. */
     enum fg_h1_fault fault;
     bool failed;      /* nothing more is read */
     bool closing;     /* no exchange after this one */
     bool output_told; /* on_output was called since the last pull */
     bool blocked;
     bool in_engine;
+    bool switched; /* to HTTP/2: nothing more is parsed */
 };
 
 size_t fg_h1_stream_bytes(size_t user_bytes);
 
 void fg_h1_conn_init(struct fg_h1_conn *conn, const struct fg_h1_options *options);
 void fg_h1_conn_recv(struct fg_h1_conn *conn, struct fg_chunk *chunk, const uint8_t *data, size_t len);
-/* The peer will send nothing more. What is complete by that is told; the rest ends. */
-void fg_h1_conn_eof(struct fg_h1_conn *conn);
+/* The peer will send nothing more. What is complete by that is told. True: its tunnel goes on in the other direction;
+ * false: the rest ends, and the connection. */
+bool fg_h1_conn_eof(struct fg_h1_conn *conn);
 bool fg_h1_conn_wants_read(const struct fg_h1_conn *conn);
 void fg_h1_conn_pull(struct fg_h1_conn *conn, size_t max_bytes);
 bool fg_h1_conn_has_more(const struct fg_h1_conn *conn); /* to pull */
@@ -97,6 +103,10 @@ void fg_h1_conn_cleanup(struct fg_h1_conn *conn);
 /* Closes after the exchange in progress; a request that has begun to come is one. */
 void fg_h1_conn_drain(struct fg_h1_conn *conn);
 bool fg_h1_conn_is_done(const struct fg_h1_conn *conn);
+/* A tunnel's side of ours is over and everything is in the output: the peer is to be told by a FIN. */
+bool fg_h1_conn_wants_fin(const struct fg_h1_conn *conn);
+/* The connection speaks HTTP/2 from now on: FROM's place is needed. TO has only to be cleaned up. */
+void fg_h1_conn_move(struct fg_h1_conn *to, struct fg_h1_conn *from);
 void fg_h1_conn_on_time(struct fg_h1_conn *conn);
 uint64_t fg_h1_conn_next_time_ns(const struct fg_h1_conn *conn);
 uint32_t fg_h1_conn_free_slots(const struct fg_h1_conn *conn); /* client role: 0 or 1 */

@@ -4,6 +4,9 @@
 
 #include "h1/h1.h"
 
+/* An exchange that becomes a tunnel of bytes when the answer agrees (RFC 8441, RFC 6455). */
+enum fg_h1_tunnel { FG_H1_TUNNEL_NONE, FG_H1_TUNNEL_ASKED, FG_H1_TUNNEL_OPEN };
+
 struct fg_h1_stream {
     struct fg_h1_conn *conn;
     struct fg_h1_stream *next_dead;
@@ -31,6 +34,8 @@ struct fg_h1_stream {
     struct fg_headers trailers; /* to be sent; copied to the arena */
     uint64_t queued_since_ns, socket_stall_ns;
 
+    enum fg_h1_tunnel tunnel;
+    struct fg_str websocket_key; /* of whoever asked for the tunnel */
     bool closed;
 };
 
@@ -52,6 +57,7 @@ void fg_h1_stream_close(struct fg_h1_stream *stream, const struct fg_h1_close *w
 void fg_h1_stream_check_complete(struct fg_h1_stream *stream);
 void fg_h1_stream_end_stall(struct fg_h1_stream *stream); /* adds what it waited for the socket, and begins anew */
 void fg_h1_stream_drop_queue(struct fg_h1_stream *stream);
+void fg_h1_refuse_tunnel(struct fg_h1_stream *stream); /* the answer is like any other */
 void fg_h1_tell_output(struct fg_h1_conn *conn);
 void fg_h1_reap(struct fg_h1_conn *conn); /* gives back streams that have closed, unless the engine is at work */
 
@@ -70,6 +76,8 @@ void fg_h1_canonical_response(struct fg_h1_stream *stream, const struct fg_h1_he
 /* ---- send.c ---- */
 
 void fg_h1_put_text(struct fg_h1_conn *conn, const char *text);
+void fg_h1_put_field(struct fg_h1_conn *conn, struct fg_str name, struct fg_str value);
+void fg_h1_put_fields(struct fg_h1_conn *conn, const struct fg_headers *headers); /* those that say no framing */
 /* Trailers, as far as they may be said in HTTP/1. */
 void fg_h1_put_trailers(struct fg_h1_conn *conn, const struct fg_headers *trailers);
 void fg_h1_end_sent(struct fg_h1_stream *stream);
@@ -79,5 +87,17 @@ void fg_h1_send_continue(struct fg_h1_stream *stream);
 
 /* An answer of the engine's own to what it cannot understand. */
 void fg_h1_send_error(struct fg_h1_conn *conn, enum fg_h1_fault fault);
+
+/* ---- upgrade.c ---- */
+
+bool fg_h1_asks_for_websocket(struct fg_h1_stream *stream, const struct fg_h1_head *head); /* then it is noted */
+bool fg_h1_is_websocket_field(struct fg_str name); /* of the handshake on one connection */
+/* Server: 101. HEADERS are those of the canonical answer. */
+void fg_h1_accept_tunnel(struct fg_h1_stream *stream, struct fg_headers *headers);
+/* Client: the fields that ask, behind HEADERS. */
+void fg_h1_ask_for_tunnel(struct fg_h1_stream *stream, const struct fg_headers *headers);
+bool fg_h1_is_tunnel_accepted(struct fg_h1_stream *stream, const struct fg_h1_head *head);
+/* SETTINGS is the payload that it gives, in the stream's arena. */
+bool fg_h1_asks_for_h2c(struct fg_h1_stream *stream, const struct fg_h1_head *head, struct fg_str *settings);
 
 #endif

@@ -94,6 +94,7 @@ static void on_request(struct fg_h1_conn *conn, struct fg_h1_stream *stream, con
     stream->minor_version = head->minor_version;
     stream->asked_to_stay = head->keep_alive;
     stream->no_content = fg_str_eq(head->method, FG_STR("HEAD"));
+    bool tunnel = fg_h1_asks_for_websocket(stream, head);
     enum fg_h1_fault fault = fg_h1_canonical_request(stream, head, &headers);
     if (!fault && expect && !fg_h1_list_has(expect->value, FG_STR("100-continue")))
         fault = FG_H1_FAULT_EXPECTATION;
@@ -101,7 +102,14 @@ static void on_request(struct fg_h1_conn *conn, struct fg_h1_stream *stream, con
         fg_h1_fail(conn, fault);
         return;
     }
+    if (!expect && !tunnel && fg_h1_asks_for_h2c(stream, head, &conn->switch_settings)) {
+        conn->switch_request = headers;
+        conn->switched = true;
+        return;
+    }
     begin_body(stream, head);
+    if (tunnel)
+        fg_h1_body_init(&stream->body, FG_H1_BODY_UNTIL_CLOSE, 0);
     stream->expects = expect && !stream->body.done && head->minor_version == 1;
     stream->recv_ended = stream->body.done;
     stream->told = true;
@@ -111,17 +119,33 @@ static void on_request(struct fg_h1_conn *conn, struct fg_h1_stream *stream, con
     fg_h1_stream_check_complete(stream);
 }
 
+static void open_tunnel(struct fg_h1_stream *stream, struct fg_headers *headers)
+{
+    struct fg_h1_conn *conn = stream->conn;
+
+    stream->tunnel = FG_H1_TUNNEL_OPEN;
+    stream->asked_to_stay = false;
+    stream->head_received = true;
+    fg_h1_body_init(&stream->body, FG_H1_BODY_UNTIL_CLOSE, 0);
+    conn->options->handler->on_headers(stream, headers, 0);
+    fg_h1_tell_output(conn); /* what waited for it */
+}
+
 /* BYTES is the size of the head; MORE: something follows it. */
 static void on_response(struct fg_h1_conn *conn, struct fg_h1_stream *stream, const struct fg_h1_head *head,
                         size_t bytes, bool more)
 {
     struct fg_headers headers;
 
-    if (head->status == 101) {
+    if (head->status == 101 && !fg_h1_is_tunnel_accepted(stream, head)) {
         fg_h1_fail(conn, FG_H1_FAULT_SWITCH);
         return;
     }
     fg_h1_canonical_response(stream, head, &headers);
+    if (head->status == 101) {
+        open_tunnel(stream, &headers);
+        return;
+    }
     if (head->status < 200) {
         stream->interim_bytes += bytes;
         if (stream->interim_bytes > conn->options->limits.max_head_bytes) {
@@ -131,6 +155,12 @@ static void on_response(struct fg_h1_conn *conn, struct fg_h1_stream *stream, co
         conn->options->handler->on_headers(stream, &headers, FG_H1_INFORMATIONAL);
         return;
     }
+    if (stream->tunnel && head->status < 300) { /* it would be taken for the tunnel's opening */
+        fg_h1_fail(conn, FG_H1_FAULT_NO_SWITCH);
+        return;
+    }
+    if (stream->tunnel)
+        fg_h1_refuse_tunnel(stream);
     stream->asked_to_stay &= head->keep_alive;
     begin_body(stream, head);
     if (stream->body.framing == FG_H1_BODY_UNTIL_CLOSE || (stream->body.done && more))
@@ -287,14 +317,19 @@ static void feed(struct fg_h1_conn *conn, struct fg_chunk *chunk, bool own, cons
 
     while (at < len && !conn->failed) {
         struct fg_h1_stream *stream = conn->stream;
-        if (stream && stream->head_received && !stream->recv_ended) {
+        if (conn->switched) {
+            keep_for_later(conn, chunk, own, data + at, len - at);
+            return;
+        }
+        bool waits = stream && stream->tunnel == FG_H1_TUNNEL_ASKED; /* for the answer: what else comes depends on it */
+        if (stream && stream->head_received && !stream->recv_ended && !waits) {
             at += take_body(stream, chunk, data + at, len - at);
         } else if (!stream || !stream->head_received) {
             if (fg_h1_conn_is_done(conn) && fg_h1_is_server(conn))
                 return; /* nothing that follows is wanted */
             at += take_head(conn, data + at, len - at);
         } else if (fg_h1_is_server(conn)) {
-            at += conn->later.len == 0 ? skip_empty_lines(conn, data + at, len - at) : 0;
+            at += conn->later.len == 0 && !waits ? skip_empty_lines(conn, data + at, len - at) : 0;
             if (at < len)
                 keep_for_later(conn, chunk, own, data + at, len - at);
             return;
@@ -308,7 +343,7 @@ void fg_h1_recv_next(struct fg_h1_conn *conn)
 {
     struct fg_buf buf = conn->later;
 
-    if (buf.len == 0 || conn->stream)
+    if (buf.len == 0 || (conn->stream && conn->stream->tunnel != FG_H1_TUNNEL_OPEN))
         return;
     conn->later = (struct fg_buf){0};
     feed(conn, buf.chunk, true, (const char *)buf.data, buf.len);
@@ -324,7 +359,7 @@ void fg_h1_conn_recv(struct fg_h1_conn *conn, struct fg_chunk *chunk, const uint
     fg_h1_reap(conn);
 }
 
-void fg_h1_conn_eof(struct fg_h1_conn *conn)
+bool fg_h1_conn_eof(struct fg_h1_conn *conn)
 {
     struct fg_h1_stream *stream = conn->stream;
 
@@ -332,7 +367,9 @@ void fg_h1_conn_eof(struct fg_h1_conn *conn)
     if (!stream)
         forget(conn);
     if (!stream || conn->failed)
-        return;
+        return false;
+    if (fg_h1_is_server(conn) && stream->tunnel != FG_H1_TUNNEL_OPEN) /* a client that closes is gone */
+        return false;
     conn->in_engine = true;
     if (stream->head_received && !stream->recv_ended && fg_h1_body_eof(&stream->body)) {
         stream->recv_ended = true;
@@ -341,5 +378,8 @@ void fg_h1_conn_eof(struct fg_h1_conn *conn)
             fg_h1_stream_check_complete(stream);
     }
     conn->in_engine = false;
+    fg_h1_tell_output(conn); /* reading is over */
+    bool goes_on = conn->stream && conn->stream->tunnel == FG_H1_TUNNEL_OPEN;
     fg_h1_reap(conn);
+    return goes_on;
 }

@@ -69,7 +69,7 @@ void fg_h1_put_text(struct fg_h1_conn *conn, const char *text)
     fg_outq_copy(&conn->out, text, strlen(text));
 }
 
-static void put_field(struct fg_h1_conn *conn, struct fg_str name, struct fg_str value)
+void fg_h1_put_field(struct fg_h1_conn *conn, struct fg_str name, struct fg_str value)
 {
     put(conn, name);
     fg_h1_put_text(conn, ": ");
@@ -112,11 +112,12 @@ static bool is_special(const struct fg_header *field)
     }
 }
 
-static void put_fields(struct fg_h1_conn *conn, const struct fg_headers *headers)
+void fg_h1_put_fields(struct fg_h1_conn *conn, const struct fg_headers *headers)
 {
     for (uint32_t i = 0; i < headers->len; i++)
-        if (!is_special(&headers->items[i]))
-            put_field(conn, headers->items[i].name, headers->items[i].value);
+        if (!is_special(&headers->items[i]) &&
+            !(conn->stream->tunnel && fg_h1_is_websocket_field(headers->items[i].name)))
+            fg_h1_put_field(conn, headers->items[i].name, headers->items[i].value);
     put_cookies(conn, headers);
 }
 
@@ -142,7 +143,7 @@ void fg_h1_put_trailers(struct fg_h1_conn *conn, const struct fg_headers *traile
 {
     for (uint32_t i = 0; i < trailers->len; i++)
         if (!is_special(&trailers->items[i]))
-            put_field(conn, trailers->items[i].name, trailers->items[i].value);
+            fg_h1_put_field(conn, trailers->items[i].name, trailers->items[i].value);
 }
 
 static int64_t told_length(const struct fg_headers *headers)
@@ -229,15 +230,21 @@ static void send_response(struct fg_h1_stream *stream, struct fg_headers *header
         if (status == 100)
             stream->expects = false;
         put_status_line(conn, status);
-        put_fields(conn, headers);
+        fg_h1_put_fields(conn, headers);
         fg_h1_put_text(conn, "\r\n");
         return;
     }
     stream->head_sent = true;
+    if (stream->tunnel && status < 300) {
+        fg_h1_accept_tunnel(stream, headers);
+        return;
+    }
+    if (stream->tunnel)
+        fg_h1_refuse_tunnel(stream);
     if (!stream->recv_ended) /* what is left of the request would have to be read to the end */
         stream->asked_to_stay &= !stream->expects;
     put_status_line(conn, status);
-    put_fields(conn, headers);
+    fg_h1_put_fields(conn, headers);
     if (stream->no_content || status == 204 || status == 304) {
         stream->out_framing = FG_H1_BODY_NONE;
         if (status != 204 && told_length(headers) >= 0) /* RFC 9110 section 8.6 */
@@ -265,14 +272,23 @@ static void send_request(struct fg_h1_stream *stream, struct fg_headers *headers
     const struct fg_header *path = fg_headers_get(headers, FG_TOKEN_PATH);
     const struct fg_header *authority = fg_headers_get(headers, FG_TOKEN_AUTHORITY);
 
+    bool tunnel = fg_headers_get(headers, FG_TOKEN_PROTOCOL) != NULL;
+
     stream->head_sent = true;
+    if (tunnel)
+        stream->tunnel = FG_H1_TUNNEL_ASKED;
     stream->no_content = method && fg_str_eq(method->value, FG_STR("HEAD"));
-    put_word(conn, method ? method->value : FG_STR("GET"), fg_h1_is_tchar);
+    put_word(conn, method && !tunnel ? method->value : FG_STR("GET"), fg_h1_is_tchar);
     fg_h1_put_text(conn, " ");
     put_word(conn, path ? path->value : FG_STR("/"), fg_h1_is_target_char);
     fg_h1_put_text(conn, " HTTP/1.1\r\n");
-    put_field(conn, FG_STR("host"), authority ? authority->value : FG_STR(""));
-    put_fields(conn, headers);
+    fg_h1_put_field(conn, FG_STR("host"), authority ? authority->value : FG_STR(""));
+    fg_h1_put_fields(conn, headers);
+    if (tunnel) {
+        fg_h1_ask_for_tunnel(stream, headers);
+        fg_h1_put_text(conn, "\r\n");
+        return;
+    }
     put_framing(stream, headers, end, true);
     if (end && told_length(headers) < 0 && has_content_semantics(headers))
         put_length(conn, 0);
@@ -299,6 +315,10 @@ void fg_h1_stream_send_headers(struct fg_h1_stream *stream, struct fg_headers *h
     fg_h1_tell_output(stream->conn);
     if (!end || !stream->head_sent)
         return;
+    if (stream->tunnel) { /* its end is a FIN, once it is open */
+        stream->end_queued = true;
+        return;
+    }
     fg_h1_end_sent(stream);
     fg_h1_stream_check_complete(stream);
 }

@@ -116,7 +116,7 @@ static enum fg_h2_fault check_message(struct fg_h2_stream *stream, struct fg_hea
         return fault ? fault : check_end(stream, true);
     }
     if (fg_h2_is_server(stream->conn)) {
-        fault = fg_h2_check_request(headers, &stream->content_length);
+        fault = fg_h2_check_request(headers, stream->conn->options->extended_connect, &stream->content_length);
     } else {
         fault = fg_h2_check_response(headers, &status, &stream->content_length);
         stream->no_content = stream->is_head || status == 204 || status == 304;
@@ -152,6 +152,32 @@ static enum fg_h2_fault deliver(struct fg_h2_stream *stream, struct fg_headers *
     conn->options->handler->on_headers(stream, headers, flags);
     fg_h2_stream_delivered(stream);
     return FG_H2_FAULT_NONE;
+}
+
+void fg_h2_conn_upgraded(struct fg_h2_conn *conn, const struct fg_headers *headers, const uint8_t *settings, size_t len)
+{
+    struct fg_headers copy;
+
+    enum fg_h2_fault fault = fg_h2_apply_settings(conn, settings, len);
+    if (fault) {
+        fg_h2_conn_fail(conn, fault);
+        return;
+    }
+    conn->last_peer_id = 1;
+    struct fg_h2_stream *stream = fg_h2_stream_new(conn, 1);
+    fg_headers_init(&copy);
+    for (uint32_t i = 0; i < headers->len; i++) {
+        struct fg_header *field = fg_headers_add_slot(&copy, &stream->arena);
+        *field = headers->items[i];
+        field->name = fg_arena_copy(&stream->arena, field->name);
+        field->value = fg_arena_copy(&stream->arena, field->value);
+    }
+    conn->in_recv = true;
+    fault = deliver(stream, &copy, FG_H2_END_STREAM);
+    conn->in_recv = false;
+    if (fault)
+        fg_h2_conn_fail(conn, fault);
+    fg_h2_reap(conn);
 }
 
 static enum fg_h2_fault complete(struct fg_h2_conn *conn, uint32_t id, const uint8_t *block, size_t len, unsigned flags)

@@ -15,12 +15,14 @@ static uint8_t *put_setting(uint8_t *at, uint16_t id, uint32_t value)
 void fg_h2_send_settings(struct fg_h2_conn *conn)
 {
     const struct fg_h2_options *o = conn->options;
-    uint8_t payload[6 * 6], *at = payload;
+    uint8_t payload[6 * 7], *at = payload;
 
     if (fg_h2_is_server(conn))
         at = put_setting(at, FG_H2_SETTING_MAX_CONCURRENT_STREAMS, o->max_concurrent_streams);
     else
         at = put_setting(at, FG_H2_SETTING_ENABLE_PUSH, 0);
+    if (o->extended_connect)
+        at = put_setting(at, FG_H2_SETTING_ENABLE_CONNECT_PROTOCOL, 1);
     if (o->stream_window != FG_H2_INITIAL_WINDOW)
         at = put_setting(at, FG_H2_SETTING_INITIAL_WINDOW_SIZE, o->stream_window);
     if (o->max_frame_size != FG_H2_MIN_MAX_FRAME)
@@ -78,6 +80,11 @@ static enum fg_h2_fault apply_setting(struct fg_h2_conn *conn, uint16_t id, uint
     case FG_H2_SETTING_MAX_HEADER_LIST_SIZE:
         conn->peer_max_header_list = value;
         return FG_H2_FAULT_NONE;
+    case FG_H2_SETTING_ENABLE_CONNECT_PROTOCOL: /* once given it is not taken back (RFC 8441 section 3) */
+        if (value > 1 || (value == 0 && conn->peer_extended_connect))
+            return FG_H2_FAULT_SETTINGS_VALUE;
+        conn->peer_extended_connect = value == 1;
+        return FG_H2_FAULT_NONE;
     case FG_H2_SETTING_NO_RFC7540_PRIORITIES: /* RFC 9218 section 2.1 */
         return value > 1 ? FG_H2_FAULT_SETTINGS_VALUE : FG_H2_FAULT_NONE;
     default:
@@ -98,6 +105,15 @@ static void own_settings_in_force(struct fg_h2_conn *conn)
     }
 }
 
+enum fg_h2_fault fg_h2_apply_settings(struct fg_h2_conn *conn, const uint8_t *payload, size_t len)
+{
+    enum fg_h2_fault fault = len % 6 == 0 ? FG_H2_FAULT_NONE : FG_H2_FAULT_FRAME_LENGTH;
+
+    for (size_t at = 0; at < len && !fault; at += 6)
+        fault = apply_setting(conn, fg_load_u16(payload + at), fg_load_u32(payload + at + 2));
+    return fault;
+}
+
 enum fg_h2_fault fg_h2_on_settings(struct fg_h2_conn *conn, const uint8_t *payload)
 {
     if (conn->frame.flags & FG_H2_FLAG_ACK) {
@@ -107,11 +123,9 @@ enum fg_h2_fault fg_h2_on_settings(struct fg_h2_conn *conn, const uint8_t *paylo
             own_settings_in_force(conn);
         return FG_H2_FAULT_NONE;
     }
-    if (conn->frame.len % 6 != 0)
-        return FG_H2_FAULT_FRAME_LENGTH;
     enum fg_h2_fault fault = fg_h2_guard_settings(conn);
-    for (uint32_t at = 0; at < conn->frame.len && !fault; at += 6)
-        fault = apply_setting(conn, fg_load_u16(payload + at), fg_load_u32(payload + at + 2));
+    if (!fault)
+        fault = fg_h2_apply_settings(conn, payload, conn->frame.len);
     if (fault)
         return fault;
     conn->settings_received = true;

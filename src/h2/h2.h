@@ -70,6 +70,7 @@ struct fg_h2_options {
     uint32_t header_table_size;  /* what the peer's encoder may use */
     uint32_t encoder_table_size; /* what our encoder may use */
     uint32_t max_header_list, max_header_fields, max_continuations;
+    bool extended_connect; /* server role: CONNECT with :protocol is taken (RFC 8441) */
     uint64_t header_timeout_ns, preface_timeout_ns, settings_timeout_ns, idle_timeout_ns;
     uint64_t keepalive_interval_ns, keepalive_timeout_ns, write_stall_timeout_ns;
     uint32_t reset_burst, reset_rate, reset_ratio_minimum;
@@ -121,6 +122,12 @@ uint64_t fg_h2_conn_next_time_ns(const struct fg_h2_conn *conn);
 /* Client role: streams that may be opened now: 0 before the peer's SETTINGS, after GOAWAY, or when all slots are used.
  */
 uint32_t fg_h2_conn_free_slots(const struct fg_h2_conn *conn);
+
+/* Server role, before any byte came: the connection was HTTP/1.1 and has switched (RFC 7540 section 3.2). What it was
+ * asked in HTTP/1 is stream 1, and the client's side of it is over. HEADERS may lie anywhere, SETTINGS is the payload
+ * of a SETTINGS frame. */
+void fg_h2_conn_upgraded(struct fg_h2_conn *conn, const struct fg_headers *headers, const uint8_t *settings,
+                         size_t len);
 
 /* ---- stream ---- */
 

@@ -81,7 +81,8 @@ struct fg_h2_conn {
     uint8_t head_len;
     uint8_t head[FG_H2_FRAME_HEADER_BYTES];
     bool settings_received : 1, settings_acked : 1, preface_done : 1, output_told : 1, failed : 1, lost : 1;
-    bool draining : 1, drain_final : 1, peer_goaway : 1, blocked : 1, ping_out : 1, in_recv : 1, drain_ping : 1;
+    bool draining : 1, drain_final : 1, peer_goaway : 1, peer_extended_connect : 1, blocked : 1, ping_out : 1,
+        in_recv : 1, drain_ping : 1;
     struct fg_h2_frame frame;         /* being read */
     uint32_t data_left, pad_left;     /* of a DATA frame */
     struct fg_h2_stream *data_stream; /* NULL: its content is discarded */
@@ -148,6 +149,8 @@ void fg_h2_write_control(struct fg_h2_conn *conn, uint8_t type, uint8_t flags, u
 void fg_h2_write_u32(struct fg_h2_conn *conn, uint8_t type, uint32_t stream_id, uint32_t value);
 
 /* control.c: handlers of SETTINGS, PING, GOAWAY, WINDOW_UPDATE, PRIORITY, PRIORITY_UPDATE, RST_STREAM */
+/* The payload of a SETTINGS frame. */
+enum fg_h2_fault fg_h2_apply_settings(struct fg_h2_conn *conn, const uint8_t *payload, size_t len);
 enum fg_h2_fault fg_h2_on_settings(struct fg_h2_conn *conn, const uint8_t *payload);
 enum fg_h2_fault fg_h2_on_ping(struct fg_h2_conn *conn, const uint8_t *payload);
 enum fg_h2_fault fg_h2_on_goaway(struct fg_h2_conn *conn, const uint8_t *payload);
@@ -165,7 +168,8 @@ void fg_h2_write_headers(struct fg_h2_conn *conn, uint32_t stream_id, struct fg_
 void fg_h2_write_block(struct fg_h2_conn *conn, uint32_t stream_id, const uint8_t *block, size_t len, bool end);
 
 /* message.c: RFC 9113 section 8 */
-enum fg_h2_fault fg_h2_check_request(const struct fg_headers *headers, int64_t *content_length);
+/* EXTENDED: CONNECT may have :protocol (RFC 8441). */
+enum fg_h2_fault fg_h2_check_request(const struct fg_headers *headers, bool extended, int64_t *content_length);
 enum fg_h2_fault fg_h2_check_response(const struct fg_headers *headers, unsigned *status, int64_t *content_length);
 enum fg_h2_fault fg_h2_check_trailers(const struct fg_headers *headers, bool is_request);
 

@@ -147,7 +147,7 @@ static bool authority_ok(struct fg_str authority)
     return true;
 }
 
-enum fg_h2_fault fg_h2_check_request(const struct fg_headers *headers, int64_t *content_length)
+enum fg_h2_fault fg_h2_check_request(const struct fg_headers *headers, bool extended, int64_t *content_length)
 {
     const struct fg_header *pseudo[FG_TOKEN_LAST_PSEUDO + 1] = {0}, *host = NULL;
     enum fg_h2_fault fault = scan(headers, pseudo, &host, content_length);
@@ -155,13 +155,17 @@ enum fg_h2_fault fg_h2_check_request(const struct fg_headers *headers, int64_t *
     if (fault)
         return fault;
     const struct fg_header *method = pseudo[FG_TOKEN_METHOD], *authority = pseudo[FG_TOKEN_AUTHORITY];
-    if (pseudo[FG_TOKEN_STATUS] || pseudo[FG_TOKEN_PROTOCOL] || !method || method->value.len == 0)
+    const struct fg_header *protocol = pseudo[FG_TOKEN_PROTOCOL];
+    if (pseudo[FG_TOKEN_STATUS] || !method || method->value.len == 0 || (protocol && !extended))
         return FG_H2_FAULT_PSEUDO_HEADER;
     if (authority && (authority->value.len == 0 || !authority_ok(authority->value)))
         return FG_H2_FAULT_PSEUDO_HEADER;
     if (host && authority && !fg_str_eq(host->value, authority->value))
         return FG_H2_FAULT_HOST_MISMATCH;
-    if (fg_str_eq(method->value, FG_STR("CONNECT"))) /* section 8.5 */
+    bool is_connect = fg_str_eq(method->value, FG_STR("CONNECT"));
+    if (protocol && (!is_connect || protocol->value.len == 0 || !authority)) /* RFC 8441 section 4 */
+        return FG_H2_FAULT_PSEUDO_HEADER;
+    if (is_connect && !protocol) /* section 8.5 */
         return authority && !pseudo[FG_TOKEN_SCHEME] && !pseudo[FG_TOKEN_PATH] ? FG_H2_FAULT_NONE
                                                                                : FG_H2_FAULT_PSEUDO_HEADER;
     if (!pseudo[FG_TOKEN_SCHEME] || pseudo[FG_TOKEN_SCHEME]->value.len == 0 || !pseudo[FG_TOKEN_PATH])

@@ -12,6 +12,8 @@
 #define TROUBLE_MAX    3
 #define STALL_NS       (10 * FG_MS) /* longer than a round trip in a data centre, shorter than anybody's patience */
 
+static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n";
+
 void fg_conn_count_stream(struct fg_conn_side *side, int opened)
 {
     struct fg_stats *stats = side->stats;
@@ -62,7 +64,7 @@ static void destroy(struct fg_conn *conn, const char *why)
     fg_timer_cancel(&side->loop->timers, &conn->timer);
     fg_list_remove(&conn->flush.node);
     fg_list_remove(&conn->node);
-    if (!conn->half_closed)
+    if (!conn->half_closed && !conn->fin_sent)
         conn->pipe.ops->shutdown(&conn->pipe);
     side->events->on_closed(conn, why);
     if (has_engine)
@@ -160,7 +162,8 @@ static const char *broken_reason(const struct fg_conn *conn)
 static void half_close(struct fg_conn *conn)
 {
     conn->half_closed = true;
-    conn->pipe.ops->shutdown(&conn->pipe);
+    if (!conn->fin_sent)
+        conn->pipe.ops->shutdown(&conn->pipe);
     fg_watch_set_interest(conn->side->loop, &conn->watch, fg_pipe_interest(&conn->pipe, FG_READABLE));
     arm_timer(conn);
 }
@@ -189,6 +192,10 @@ static void flush(struct fg_conn *conn)
             half_close(conn);
             return;
         }
+    }
+    if (written > 0 && !conn->fin_sent && conn->engine->wants_fin && conn->engine->wants_fin(conn)) {
+        conn->fin_sent = true;
+        conn->pipe.ops->shutdown(&conn->pipe);
     }
     conn->engine->set_blocked(conn, written == 0, progress);
     update_interest(conn, written == 0);
@@ -234,6 +241,30 @@ static void begin_open(struct fg_conn *conn, const struct fg_engine_ops *engine)
         conn->side->events->on_slots(conn);
 }
 
+void fg_conn_switch_to_h2(struct fg_conn *conn)
+{
+    struct fg_mem *mem = &conn->side->loop->mem;
+    struct fg_outq preface;
+    struct fg_h1_conn old;
+
+    fg_h1_conn_move(&old, &conn->h1);
+    conn->engine = &fg_h2_engine;
+    conn->engine->init(conn);
+    fg_outq_init(&preface, mem);
+    fg_outq_move(conn->out, conn->out->bytes, &preface);
+    fg_outq_move(&old.out, old.out.bytes, conn->out);
+    fg_outq_copy(conn->out, switching, sizeof switching - 1);
+    fg_outq_move(&preface, preface.bytes, conn->out);
+    fg_outq_cleanup(&preface);
+    fg_h2_conn_upgraded(&conn->h2, &old.switch_request, (const uint8_t *)old.switch_settings.p,
+                        old.switch_settings.len);
+    if (old.later.len > 0)
+        conn->engine->recv(conn, old.later.chunk, old.later.data, old.later.len);
+    fg_h1_conn_lost(&old, "the connection has switched to HTTP/2");
+    fg_h1_conn_cleanup(&old);
+    fg_loop_at_turn_end(conn->side->loop, &conn->flush);
+}
+
 static bool may_read(const struct fg_conn *conn)
 {
     return conn->state != FG_CONN_OPEN || (!conn->engine->has_failed(conn) && conn->engine->wants_read(conn));
@@ -268,11 +299,11 @@ static void take(struct fg_conn *conn, struct fg_chunk *chunk, const uint8_t *da
         conn->engine->recv(conn, chunk, data, len);
 }
 
-/* A response may end with the connection. A client that closes is gone, whatever it has asked for. */
+/* A response may end with the connection, and one direction of a tunnel. */
 static void take_eof(struct fg_conn *conn)
 {
-    if (conn->state == FG_CONN_OPEN && conn->side->h2.role == FG_H2_CLIENT && conn->engine->eof)
-        conn->engine->eof(conn);
+    if (conn->state == FG_CONN_OPEN && conn->engine->eof && conn->engine->eof(conn))
+        return;
     destroy(conn, "the peer closed the connection");
 }
 
@@ -396,6 +427,8 @@ static void on_ready(struct fg_watch *watch, unsigned ready)
         bool may_bring = (ready & (FG_READABLE | FG_HANGUP)) || conn->pipe.tls;
         if (conn->half_closed)
             discard_some(conn);
+        else if ((ready & FG_HANGUP) && !may_read(conn))
+            destroy(conn, "the peer reset the connection"); /* nothing that waits in the socket outlives that */
         else if (may_bring && (!conn->read_paused || (ready & FG_HANGUP)))
             read_some(conn);
     }
@@ -577,6 +610,7 @@ void fg_conn_side_init(struct fg_conn_side *side, struct fg_loop *loop, struct f
         .header_timeout_ns = limits->header_timeout_ns,
         .idle_timeout_ns = limits->idle_timeout_ns,
         .write_stall_timeout_ns = limits->write_stall_timeout_ns,
+        .websocket = limits->extended_connect,
     };
 }
 

@@ -57,6 +57,7 @@ struct fg_conn_load {
     uint32_t limit;        /* streams at once that the peer allows */
     uint32_t free;         /* streams that may be opened now */
     uint64_t last_recv_ns; /* when bytes came last */
+    bool takes_tunnels;    /* CONNECT with :protocol (RFC 8441) */
 };
 
 struct fg_conn {
@@ -82,6 +83,7 @@ struct fg_conn {
     uint64_t silent_ns;          /* when it was found silent; it is until it brings bytes; 0: it was not */
     bool read_paused;
     bool was_ready;   /* for the user: requests could be made on it */
+    bool fin_sent;    /* our side of a tunnel is over */
     bool half_closed; /* we have said everything and wait for the peer to close */
     const char *why;  /* it is being closed; static or in pipe.error */
 };

@@ -8,7 +8,9 @@ struct fg_engine_ops {
     const char *name;                   /* "h2", "h1" */
     void (*init)(struct fg_conn *conn); /* sets conn->out, too */
     void (*recv)(struct fg_conn *conn, struct fg_chunk *chunk, const uint8_t *data, size_t len);
-    void (*eof)(struct fg_conn *conn);              /* the peer sends nothing more; NULL: that is the end */
+    /* The peer sends nothing more. True: the connection goes on. NULL: that is the end. */
+    bool (*eof)(struct fg_conn *conn);
+    bool (*wants_fin)(const struct fg_conn *conn);  /* once the queue was written: a FIN; NULL: never */
     bool (*has_failed)(const struct fg_conn *conn); /* what else comes is of no use */
     bool (*wants_read)(const struct fg_conn *conn);
     void (*pull)(struct fg_conn *conn, size_t max_bytes);
@@ -32,6 +34,9 @@ extern const struct fg_engine_ops fg_h2_engine;
 extern const struct fg_engine_ops fg_h1_engine;
 extern const struct fg_h2_handler fg_h2_conn_handler; /* their events */
 extern const struct fg_h1_handler fg_h1_conn_handler;
+
+/* Goes on in HTTP/2 what began in HTTP/1.1: its request is stream 1 (RFC 7540 section 3.2). */
+void fg_conn_switch_to_h2(struct fg_conn *conn);
 
 /* Counts a stream that begins (1) or ends (0), on the side that it belongs to. */
 void fg_conn_count_stream(struct fg_conn_side *side, int opened);

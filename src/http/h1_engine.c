@@ -156,11 +156,18 @@ static void init(struct fg_conn *conn)
 static void recv_bytes(struct fg_conn *conn, struct fg_chunk *chunk, const uint8_t *data, size_t len)
 {
     fg_h1_conn_recv(&conn->h1, chunk, data, len);
+    if (conn->h1.switched)
+        fg_conn_switch_to_h2(conn);
 }
 
-static void eof(struct fg_conn *conn)
+static bool eof(struct fg_conn *conn)
 {
-    fg_h1_conn_eof(&conn->h1);
+    return fg_h1_conn_eof(&conn->h1);
+}
+
+static bool wants_fin(const struct fg_conn *conn)
+{
+    return fg_h1_conn_wants_fin(&conn->h1);
 }
 
 static bool has_failed(const struct fg_conn *conn)
@@ -248,6 +255,7 @@ static struct fg_conn_load load(const struct fg_conn *conn)
         .limit = 1,
         .free = fg_h1_conn_free_slots(&conn->h1),
         .last_recv_ns = conn->h1.last_recv_ns,
+        .takes_tunnels = true,
     };
 }
 
@@ -256,6 +264,7 @@ const struct fg_engine_ops fg_h1_engine = {
     .init = init,
     .recv = recv_bytes,
     .eof = eof,
+    .wants_fin = wants_fin,
     .has_failed = has_failed,
     .wants_read = wants_read,
     .pull = pull,

@@ -239,6 +239,7 @@ static struct fg_conn_load load(const struct fg_conn *conn)
         .limit = conn->h2.peer_max_streams,
         .free = fg_h2_conn_free_slots(&conn->h2),
         .last_recv_ns = conn->h2.last_recv_ns,
+        .takes_tunnels = conn->h2.peer_extended_connect,
     };
 }
 
