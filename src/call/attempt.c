@@ -124,7 +124,7 @@ static void answered(struct fg_attempt *attempt, struct fg_headers *fields, enum
     if (field && !attempt->call->opaque)
         fg_status_parse(field->value, &answer.code);
     if (attempt->call->opaque)
-        answer.code = fg_status_from_service(attempt->outcome.http_status);
+        answer.code = fg_cluster_status(attempt->call->cluster, attempt->outcome.http_status);
     answer.source = field || attempt->call->opaque ? source : FG_SOURCE_MISSING_STATUS;
     if (answer.code != FG_STATUS_OK && fg_headers_get(fields, FG_TOKEN_GRPC_RETRY_PUSHBACK_MS))
         attempt->outcome.pushback = true;
@@ -469,14 +469,21 @@ static void send_request(struct fg_attempt *attempt, struct fg_conn *conn)
     }
 
     build_request(attempt, &headers);
-    attempt->up = fg_conn_request(conn, &headers, no_body, &up_events, attempt);
+    struct fg_reply reply;
+    attempt->up = call->service ? call->service->request(call, conn, &headers, &up_events, attempt, &reply)
+                                : fg_conn_request(conn, &headers, no_body, &up_events, attempt);
+    if (!attempt->up) {
+        fg_attempt_fail(attempt, &reply);
+        return;
+    }
     attempt->sent_ns = call->env->loop->now_ns;
     attempt->outcome.phase = FG_PHASE_SENT;
     attempt->outcome.safe_to_retry = FG_SAFE_UNKNOWN;
     attempt->last_data_ns = call->env->loop->now_ns;
     if (call->priority != 1 || call->weight != 1)
         attempt->up->ops->set_priority(attempt->up, 2 * (1 - (int)call->priority), call->weight);
-    send_body(attempt);
+    if (!call->service)
+        send_body(attempt);
     fg_call_body_sent(call);
 }
 

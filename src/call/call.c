@@ -5,6 +5,7 @@
 
 #include "call/route.h"
 #include "rpc/descriptor.h"
+#include "rpc/message.h"
 
 /* ---- the request's data ---- */
 
@@ -43,7 +44,7 @@ void fg_call_send_on(struct fg_call *call, struct fg_buf buf, bool end_stream)
     }
     if (sent)
         fg_call_body_sent(call);
-    if (call->deferred) {
+    if (call->deferred && (!call->whole || call->request_ended)) {
         call->deferred = false;
         fg_call_try(call);
     }
@@ -257,6 +258,22 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
 
 /* ---- events of the downstream stream ---- */
 
+/* A request that goes on when it is whole is bounded, and its bytes are given back as window at once. */
+static bool is_kept(struct fg_call *call, struct fg_stream *stream, size_t bytes)
+{
+    if (call->bytes_up > call->route->max_message + FG_MESSAGE_PREFIX) {
+        struct fg_reply reply = fg_reply_make(
+            FG_REASON_MESSAGE_TOO_LARGE,
+            fg_arena_printf(call->down->arena, "the request is larger than the route's max_message, %llu bytes",
+                            (unsigned long long)call->route->max_message));
+        fg_call_fail(call, &reply);
+        return false;
+    }
+    call->credited_bytes += bytes;
+    fg_stream_consume(stream, bytes);
+    return true;
+}
+
 /* Is the request one message, as the method has it? Else the call has been ended (gRPC status-codes: UNIMPLEMENTED). */
 static bool is_cardinality_kept(struct fg_call *call, bool end_stream)
 {
@@ -302,6 +319,8 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
         return;
     }
     call->bytes_up += buf.len;
+    if (call->whole && !is_kept(call, stream, buf.len))
+        return;
     call->last_message_ns = call->env->loop->now_ns;
     messages = call->framing.messages - messages;
     if (!is_cardinality_kept(call, end_stream))
@@ -419,6 +438,13 @@ static void route(struct fg_call *call)
     const struct fg_method *method = fg_descriptors_method_of(fg_cluster_descriptors(call->cluster), call->path);
     call->one_message = method && !call->opaque && !method->client_streaming;
     if (call->request_ended && !is_cardinality_kept(call, true))
+        return;
+    if (call->cluster->config->service == FG_SERVICE_REST && !call->opaque) {
+        call->service = env->rest;
+        call->whole = true;
+        call->deferred |= !call->request_ended;
+    }
+    if (call->service && !call->service->begin(call))
         return;
     call->learned = fg_learned_find(env->learned, call->cluster->name, call->path);
     call->is_long = call->cluster->config->limits.long_streams > 0 && fg_learned_usually_long(call->learned);

@@ -24,6 +24,7 @@
 
 struct fg_call;
 struct fg_dialect;
+struct fg_service;
 
 /* What takes outcomes: metrics and logs. */
 struct fg_outcome_sink {
@@ -43,10 +44,11 @@ struct fg_call_env {
     struct fg_rate_limiter *limiter;
     struct fg_outcome_sink sink;
     struct fg_list calls;
-    unsigned worker; /* its index */
-    uint32_t seed;   /* of hashes of what clients choose */
-    uint64_t random; /* of backoff; never 0 */
-    bool has_http;   /* a cluster's service is http */
+    unsigned worker;               /* its index */
+    uint32_t seed;                 /* of hashes of what clients choose */
+    uint64_t random;               /* of backoff; never 0 */
+    const struct fg_service *rest; /* of clusters whose service is rest */
+    bool has_http;                 /* a cluster's service is http */
     bool draining;
 };
 
@@ -100,6 +102,7 @@ struct fg_call {
     struct fg_str path;        /* "/pkg.Service/Method": without query */
     const struct fg_config_route *route;
     struct fg_cluster *cluster;
+    const struct fg_service *service; /* NULL: it is spoken to as it is */
     unsigned priority, weight;
     struct fg_breaker_rank rank;    /* what these are to the breakers */
     uint32_t tenant;                /* hash */
@@ -132,6 +135,7 @@ struct fg_call {
     bool opaque : 1;      /* HTTP as it is: there are no messages, and the status of the answer is the outcome */
     bool tunnel : 1;      /* CONNECT with :protocol: from 200 on bytes go both ways until one side ends (RFC 8441) */
     bool deferred : 1;    /* no attempt is made before data of the request has come; set by dialect->begin */
+    bool whole : 1;       /* nor before all of it has */
     bool starting : 1, start_again : 1; /* fg_call_try is at work; and shall go round once more */
 
     struct fg_outcome outcome; /* what the caller was told; complete when the stream has closed */
@@ -236,6 +240,18 @@ bool fg_call_is_untried_left(const struct fg_call *call); /* an endpoint that it
 struct fg_reply fg_attempt_refusal(struct fg_attempt *attempt);
 /* Reports the outcome to the breakers. */
 void fg_attempt_report(struct fg_attempt *attempt, uint64_t now_ns);
+
+/* ---- how a service is spoken to that does not speak gRPC ---- */
+
+struct fg_service {
+    /* The call has a route and its request has begun. False: it has answered with fg_call_fail. */
+    bool (*begin)(struct fg_call *call);
+    /* Makes the request, which is whole in call->body, on CONN, which has a free slot. HEADERS are those of the gRPC
+     * request. The stream gives a gRPC answer; what is sent on it is ignored. NULL: it cannot be made, REPLY says why.
+     */
+    struct fg_stream *(*request)(struct fg_call *call, struct fg_conn *conn, struct fg_headers *headers,
+                                 const struct fg_stream_events *events, void *user, struct fg_reply *reply);
+};
 
 /* ---- what a dialect does ---- */
 

@@ -41,11 +41,26 @@ static void check_protocol(struct fg_checker *c, const struct fg_config_cluster 
     if (!protocol || !fg_check_is_sound(c, cluster, table, "service") || !fg_check_is_sound(c, cluster, table, "tls"))
         return;
     if (cluster->service == FG_SERVICE_GRPC && cluster->protocol != FG_PROTOCOL_H2)
-        fg_check_complain(c, protocol, "gRPC needs HTTP/2: leave protocol out, or set service to http");
+        fg_check_complain(c, protocol, "gRPC needs HTTP/2: leave protocol out, or set service to http or rest");
     else if (cluster->protocol == FG_PROTOCOL_AUTO && !cluster->tls.enabled)
         fg_check_complain(c, protocol,
                           "found auto, but without tls nothing tells what the endpoints speak; expected h1 or "
                           "h2");
+}
+
+static void check_service(struct fg_checker *c, const struct fg_config_cluster *cluster)
+{
+    const struct fg_table *table = fg_check_under(fg_schema(), "clusters");
+    const struct fg_mark *service = fg_check_good(c, cluster, table, "service");
+    const struct fg_mark *statuses = fg_check_good(c, cluster, table, "http_statuses");
+
+    if (statuses && cluster->service == FG_SERVICE_GRPC && fg_check_is_sound(c, cluster, table, "service"))
+        fg_check_complain(c, statuses, "has no effect: the service is grpc, whose answers have a status of their own");
+    if (service && cluster->service == FG_SERVICE_REST && fg_check_is_sound(c, cluster, table, "descriptors") &&
+        (!cluster->descriptors || strcmp(cluster->descriptors, "reflection") == 0))
+        fg_check_complain(c, service,
+                          "found rest, which needs descriptors: the file of protoc --include_imports "
+                          "--descriptor_set_out that has the services' google.api.http rules");
 }
 
 static void check_descriptors(struct fg_checker *c, const struct fg_config_cluster *cluster)
@@ -68,6 +83,7 @@ static void check_descriptors(struct fg_checker *c, const struct fg_config_clust
 void fg_check_cluster(struct fg_checker *c, const struct fg_config_cluster *cluster)
 {
     check_protocol(c, cluster);
+    check_service(c, cluster);
     check_descriptors(c, cluster);
     check_breaker(c, &cluster->breaker);
     check_limits(c, &cluster->limits);

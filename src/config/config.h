@@ -194,7 +194,7 @@ struct fg_config_endpoint {
 };
 
 enum fg_config_protocol { FG_PROTOCOL_H2, FG_PROTOCOL_H1, FG_PROTOCOL_AUTO };
-enum fg_config_service { FG_SERVICE_GRPC, FG_SERVICE_HTTP };
+enum fg_config_service { FG_SERVICE_GRPC, FG_SERVICE_HTTP, FG_SERVICE_REST };
 enum fg_config_balance { FG_BALANCE_ROUND_ROBIN, FG_BALANCE_LEAST_REQUEST };
 
 struct fg_config_breaker {
@@ -250,6 +250,12 @@ struct fg_config_retry_budget {
     uint32_t minimum;
 };
 
+/* What an HTTP status of a service means. */
+struct fg_config_http_status {
+    const char *http; /* "404", or "4xx": those that are not named */
+    unsigned status;  /* enum fg_status */
+};
+
 struct fg_config_cluster {
     const char *name;
     struct fg_config_endpoint *endpoints;
@@ -264,8 +270,10 @@ struct fg_config_cluster {
     struct fg_config_limits limits;
     struct fg_config_retry_throttle retry_throttle;
     struct fg_config_retry_budget retry_budget;
-    const char *descriptors;         /* a file, or "reflection"; NULL: none */
-    uint64_t descriptors_refresh_ns; /* of reflection; 0: never again */
+    const char *descriptors;                     /* a file, or "reflection"; NULL: none */
+    uint64_t descriptors_refresh_ns;             /* of reflection; 0: never again */
+    struct fg_config_http_status *http_statuses; /* of services that do not speak gRPC: what differs from the usual */
+    size_t http_statuses_len;
     double mean_weight[3]; /* of the routes of each priority, with those of their tenants; one with a priority_header is
                               of all priorities; 1 where there is none */
     uint64_t connect_timeout_ns;

@@ -23,18 +23,19 @@ enum fg_key_type {
     FG_KEY_CODES,     /* a list of status codes, or one of them; stored as a set: bit n is code n */
     FG_KEY_LIMIT_KEY, /* words, or header:NAME: stored as a number, and the name beside it */
     FG_KEY_TEXT,
-    FG_KEY_FILE,       /* relative to the folder of the configuration file */
-    FG_KEY_LISTEN,     /* host:port to listen on */
-    FG_KEY_ENDPOINT,   /* host:port to connect to */
-    FG_KEY_ADMIN,      /* host:port or unix:/path */
-    FG_KEY_METHOD,     /* pkg.Service/Method, pkg.Service/ *, * */
-    FG_KEY_PATH,       /* starts with "/" */
-    FG_KEY_HOST,       /* an :authority or a server name; stored in lower case */
-    FG_KEY_TOKEN,      /* visible ASCII; never shown in a message */
-    FG_KEY_CLUSTER,    /* the name of a cluster, also where it is defined */
-    FG_KEY_TENANT,     /* what the header of a tenant may hold */
-    FG_KEY_HEADER,     /* a header name; stored in lower case */
-    FG_KEY_CALL_HEADER /* the same, but one that goes from the caller to the service: no connection's own */
+    FG_KEY_FILE,        /* relative to the folder of the configuration file */
+    FG_KEY_LISTEN,      /* host:port to listen on */
+    FG_KEY_ENDPOINT,    /* host:port to connect to */
+    FG_KEY_ADMIN,       /* host:port or unix:/path */
+    FG_KEY_METHOD,      /* pkg.Service/Method, pkg.Service/ *, * */
+    FG_KEY_PATH,        /* starts with "/" */
+    FG_KEY_HOST,        /* an :authority or a server name; stored in lower case */
+    FG_KEY_TOKEN,       /* visible ASCII; never shown in a message */
+    FG_KEY_CLUSTER,     /* the name of a cluster, also where it is defined */
+    FG_KEY_TENANT,      /* what the header of a tenant may hold */
+    FG_KEY_HTTP_STATUS, /* 404, or 4xx: all that no other entry names */
+    FG_KEY_HEADER,      /* a header name; stored in lower case */
+    FG_KEY_CALL_HEADER  /* the same, but one that goes from the caller to the service: no connection's own */
 };
 
 /* A word and what it is stored as. */
@@ -74,7 +75,7 @@ struct fg_table {
     size_t keys_len;
     size_t bytes;               /* of one item, for LIST and MAP */
     size_t name_offset;         /* MAP: of the const char * that takes the name */
-    enum fg_key_type name_type; /* MAP: CLUSTER, HEADER or TENANT */
+    enum fg_key_type name_type; /* MAP: CLUSTER, HEADER, TENANT or HTTP_STATUS */
     enum fg_shorthand shorthand;
 };
 

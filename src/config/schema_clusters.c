@@ -1,4 +1,5 @@
 #include "config/schema_int.h"
+#include "rpc/status.h"
 
 #define F(member) FIELD(struct fg_config_endpoint, member)
 static const struct fg_key endpoint_keys[] = {
@@ -174,7 +175,46 @@ static const struct fg_table budget_table = {.title = "retry_budget of a cluster
 static const struct fg_key_word protocols[] = {
     {"h2", FG_PROTOCOL_H2}, {"h1", FG_PROTOCOL_H1}, {"auto", FG_PROTOCOL_AUTO}, {NULL, 0}};
 static const struct fg_key_word descriptor_words[] = {{"reflection", 0}, {NULL, 0}};
-static const struct fg_key_word services[] = {{"grpc", FG_SERVICE_GRPC}, {"http", FG_SERVICE_HTTP}, {NULL, 0}};
+static const struct fg_key_word services[] = {
+    {"grpc", FG_SERVICE_GRPC}, {"http", FG_SERVICE_HTTP}, {"rest", FG_SERVICE_REST}, {NULL, 0}};
+
+static const struct fg_key_word status_words[] = {{"OK", FG_STATUS_OK},
+                                                  {"CANCELLED", FG_STATUS_CANCELLED},
+                                                  {"UNKNOWN", FG_STATUS_UNKNOWN},
+                                                  {"INVALID_ARGUMENT", FG_STATUS_INVALID_ARGUMENT},
+                                                  {"DEADLINE_EXCEEDED", FG_STATUS_DEADLINE_EXCEEDED},
+                                                  {"NOT_FOUND", FG_STATUS_NOT_FOUND},
+                                                  {"ALREADY_EXISTS", FG_STATUS_ALREADY_EXISTS},
+                                                  {"PERMISSION_DENIED", FG_STATUS_PERMISSION_DENIED},
+                                                  {"RESOURCE_EXHAUSTED", FG_STATUS_RESOURCE_EXHAUSTED},
+                                                  {"FAILED_PRECONDITION", FG_STATUS_FAILED_PRECONDITION},
+                                                  {"ABORTED", FG_STATUS_ABORTED},
+                                                  {"OUT_OF_RANGE", FG_STATUS_OUT_OF_RANGE},
+                                                  {"UNIMPLEMENTED", FG_STATUS_UNIMPLEMENTED},
+                                                  {"INTERNAL", FG_STATUS_INTERNAL},
+                                                  {"UNAVAILABLE", FG_STATUS_UNAVAILABLE},
+                                                  {"DATA_LOSS", FG_STATUS_DATA_LOSS},
+                                                  {"UNAUTHENTICATED", FG_STATUS_UNAUTHENTICATED},
+                                                  {NULL, 0}};
+
+#define F(member) FIELD(struct fg_config_http_status, member)
+static const struct fg_key http_status_keys[] = {
+    {.name = "value",
+     .type = FG_KEY_ENUM,
+     F(status),
+     .words = status_words,
+     .flags = FG_KEY_REQUIRED,
+     .description = "The code that it is."},
+};
+#undef F
+
+static const struct fg_table http_statuses_table = {.title = "http_statuses of a cluster",
+                                                    KEYS(http_status_keys),
+                                                    .bytes = sizeof(struct fg_config_http_status),
+                                                    .name_offset = offsetof(struct fg_config_http_status, http),
+                                                    .name_type = FG_KEY_HTTP_STATUS,
+                                                    .shorthand = FG_SHORTHAND_ONLY};
+
 static const struct fg_key_word balances[] = {
     {"least_request", FG_BALANCE_LEAST_REQUEST}, {"round_robin", FG_BALANCE_ROUND_ROBIN}, {NULL, 0}};
 
@@ -200,7 +240,16 @@ static const struct fg_key cluster_keys[] = {
      .words = services,
      .default_text = "grpc",
      .description = "grpc: calls of any client become gRPC. http: requests and answers go through as they are, and the "
-                    "HTTP status of an answer is its outcome."},
+                    "HTTP status of an answer is its outcome. rest: calls become requests with JSON by the methods' "
+                    "google.api.http rules, which `descriptors` has."},
+    {.name = "http_statuses",
+     .type = FG_KEY_MAP,
+     ITEMS(struct fg_config_cluster, http_statuses),
+     .table = &http_statuses_table,
+     .min = 1,
+     .max = 400,
+     .description = "Of services that are http or rest: HTTP statuses, or classes of them (`4xx`), and the codes that "
+                    "they mean. Those that are not written mean what google.rpc.Code says."},
     {.name = "balance",
      .type = FG_KEY_ENUM,
      F(balance),

@@ -159,6 +159,7 @@ static const struct kind kinds[] = {
     [FG_KEY_TOKEN] = {"visible ASCII without spaces", NULL, NULL},
     [FG_KEY_CLUSTER] = {"the name of a cluster", NULL, NULL},
     [FG_KEY_TENANT] = {"a tenant", NULL, NULL},
+    [FG_KEY_HTTP_STATUS] = {"an HTTP status", NULL, NULL},
     [FG_KEY_HEADER] = {"a header name", NULL, NULL},
     [FG_KEY_CALL_HEADER] = {"a header name", NULL, NULL},
 };

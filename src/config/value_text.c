@@ -260,22 +260,25 @@ static const char *check_tenant(struct fg_str text)
     return NULL;
 }
 
+static const char *check_http_status(struct fg_str text)
+{
+    bool good = text.len == 3 && text.p[0] >= '2' && text.p[0] <= '5';
+
+    for (size_t i = 1; good && i < 3; i++)
+        good = (text.p[i] >= '0' && text.p[i] <= '9') || (text.p[i] == 'x' && text.p[1] == 'x');
+    return good ? NULL : "expected an HTTP status from 200 to 599, or a class of them such as 4xx";
+}
+
 const char *fg_value_text_fault(enum fg_key_type type, struct fg_str text)
 {
     static const char *(*const checks[])(struct fg_str text) = {
-        [FG_KEY_TEXT] = check_text,
-        [FG_KEY_FILE] = check_file,
-        [FG_KEY_LISTEN] = check_listen,
-        [FG_KEY_ENDPOINT] = check_endpoint,
-        [FG_KEY_ADMIN] = check_admin,
-        [FG_KEY_METHOD] = check_method,
-        [FG_KEY_PATH] = check_path,
-        [FG_KEY_HOST] = check_host_name,
-        [FG_KEY_TOKEN] = check_token,
-        [FG_KEY_CLUSTER] = check_cluster,
-        [FG_KEY_TENANT] = check_tenant,
-        [FG_KEY_HEADER] = check_header,
-        [FG_KEY_CALL_HEADER] = check_call_header,
+        [FG_KEY_TEXT] = check_text,     [FG_KEY_FILE] = check_file,
+        [FG_KEY_LISTEN] = check_listen, [FG_KEY_ENDPOINT] = check_endpoint,
+        [FG_KEY_ADMIN] = check_admin,   [FG_KEY_METHOD] = check_method,
+        [FG_KEY_PATH] = check_path,     [FG_KEY_HOST] = check_host_name,
+        [FG_KEY_TOKEN] = check_token,   [FG_KEY_CLUSTER] = check_cluster,
+        [FG_KEY_TENANT] = check_tenant, [FG_KEY_HTTP_STATUS] = check_http_status,
+        [FG_KEY_HEADER] = check_header, [FG_KEY_CALL_HEADER] = check_call_header,
     };
     return checks[type](text);
 }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "dialect/dialect.h"
+#include "dialect/service_rest.h"
 #include "gateway/gateway.h"
 
 /* ---- events of the listeners' connections ---- */
@@ -246,6 +247,7 @@ int fg_worker_init(struct fg_worker *worker, struct fg_gateway *gateway, unsigne
         .breakers = gateway->breakers,
         .learned = gateway->learned,
         .limiter = gateway->limiter,
+        .rest = &fg_service_rest,
         .worker = index,
         .seed = (uint32_t)(fg_clock_wall_ns() >> 10) ^ (uint32_t)getpid(),
         .random = 0x9E3779B97F4A7C15ull * (index + 1) ^ fg_clock_now_ns(),

@@ -93,3 +93,20 @@ void fg_cluster_cleanup(struct fg_cluster *cluster)
     cluster->endpoints = NULL;
     cluster->endpoints_len = 0;
 }
+
+enum fg_status fg_cluster_status(const struct fg_cluster *cluster, unsigned http_status)
+{
+    const struct fg_config_http_status *class = NULL;
+
+    for (size_t i = 0; i < cluster->config->http_statuses_len; i++) {
+        const struct fg_config_http_status *entry = &cluster->config->http_statuses[i];
+        const char *digits = entry->http; /* three; the last two may be "xx" */
+        if ((unsigned)(digits[0] - '0') != http_status / 100)
+            continue;
+        if (digits[1] == 'x')
+            class = entry;
+        else if ((unsigned)((digits[1] - '0') * 10 + digits[2] - '0') == http_status % 100)
+            return (enum fg_status)entry->status;
+    }
+    return class ? (enum fg_status) class->status : fg_status_from_service(http_status);
+}

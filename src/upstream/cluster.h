@@ -5,6 +5,7 @@
 #include "base/fair_queue.h"
 #include "config/config.h"
 #include "http/conn.h"
+#include "rpc/status.h"
 
 struct fg_breaker;
 struct fg_gate;
@@ -68,6 +69,9 @@ int fg_cluster_init(struct fg_cluster *cluster, const struct fg_config_cluster *
                     struct fg_stats *stats, struct fg_tls_context *tls, uint64_t seed, char *error, size_t error_len)
     __attribute__((warn_unused_result));
 void fg_cluster_cleanup(struct fg_cluster *cluster); /* closes its connections */
+
+/* What an HTTP status of a service that does not speak gRPC means. */
+enum fg_status fg_cluster_status(const struct fg_cluster *cluster, unsigned http_status);
 
 /* ---- balance.c ---- */
 

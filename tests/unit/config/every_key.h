@@ -54,6 +54,7 @@ static const char every_key[] =
     "    endpoints: [{address: '[::1]:50051', weight: 9}]\n"
     "    protocol: h1\n"
     "    service: http\n"
+    "    http_statuses: {404: OK, 5xx: INTERNAL}\n"
     "    descriptors: reflection\n"
     "    descriptors_refresh: 9s\n"
     "    balance: round_robin\n"

@@ -292,11 +292,26 @@ static void breakers_that_do_not_add_up(void **state)
 {
     (void)state;
     RUN({CLUSTER("protocol: h1"),
-         "f:5:15: clusters.a.protocol: gRPC needs HTTP/2: leave protocol out, or set service to http\n"},
+         "f:5:15: clusters.a.protocol: gRPC needs HTTP/2: leave protocol out, or set service to http or rest\n"},
         {CLUSTER("protocol: auto\n    service: http"),
          "f:5:15: clusters.a.protocol: found auto, but without tls nothing tells what the endpoints speak; expected h1 "
          "or h2\n"},
         {CLUSTER("protocol: h1\n    service: http"), ""},
+        {CLUSTER("service: rest"),
+         "f:5:14: clusters.a.service: found rest, which needs descriptors: the file of protoc "
+         "--include_imports --descriptor_set_out that has the services' google.api.http rules\n"},
+        {CLUSTER("http_statuses: {404: OK}"), "f:5:20: clusters.a.http_statuses: has no effect: the service is grpc, "
+                                              "whose answers have a status of their own\n"},
+        {CLUSTER("service: http\n    http_statuses: {4x: OK, 600: OK, 404: MAYBE}"),
+         "f:6:21: clusters.a.http_statuses.4x: found \"4x\", expected an HTTP status from 200 to 599, or a class of "
+         "them "
+         "such as 4xx\n"
+         "f:6:29: clusters.a.http_statuses.600: found \"600\", expected an HTTP status from 200 to 599, or a class of "
+         "them such as 4xx\n"
+         "f:6:43: clusters.a.http_statuses.404: found \"MAYBE\", expected OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, "
+         "DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, "
+         "ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS or UNAUTHENTICATED\n"},
+        {CLUSTER("service: http\n    http_statuses: {404: OK, 4xx: ABORTED}"), ""},
         {CLUSTER("breaker: {open_for: 10s, max_open_for: 5s}"),
          "f:5:25: clusters.a.breaker.open_for: found 10s, expected at most max_open_for (5s): no pause is longer than "
          "that\n"},

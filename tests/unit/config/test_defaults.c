@@ -7,6 +7,7 @@
 #include "config/schema.h"
 #include "config/tree.h"
 #include "every_key.h"
+#include "rpc/status.h"
 
 #define MINIMAL "listeners: [{address: '0.0.0.0:8080'}]\nclusters: {a: {endpoints: ['10.0.0.1:50051']}}\n"
 
@@ -238,6 +239,9 @@ static void every_key_reaches_its_cluster_field(void **state)
     assert_int_equal(b->endpoints[0].weight, 9);
     assert_int_equal(b->protocol, FG_PROTOCOL_H1);
     assert_int_equal(b->service, FG_SERVICE_HTTP);
+    assert_int_equal(b->http_statuses_len, 2);
+    assert_string_equal(b->http_statuses[1].http, "5xx");
+    assert_int_equal(b->http_statuses[1].status, FG_STATUS_INTERNAL);
     assert_string_equal(b->descriptors, "reflection");
     assert_int_equal(b->descriptors_refresh_ns, 9 * FG_S);
     assert_int_equal(b->balance, FG_BALANCE_ROUND_ROBIN);

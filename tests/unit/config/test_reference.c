@@ -40,7 +40,7 @@ static void expect_row(const struct fg_key *key, void *page)
     char row[128];
     snprintf(row, sizeof row, "| `%s` | ", key->name);
     const char *at = strstr(page, row);
-    if (!at && strcmp(key->name, "value") != 0) /* a header's value is written without its key */
+    if (!at && strcmp(key->name, "value") != 0) /* it is written without its key */
         fail_msg("the page does not have %s", key->name);
     if (!strstr(page, key->description))
         fail_msg("the page does not describe %s", key->name);
