@@ -2,7 +2,7 @@
 import { Echo, Nobody } from "./echo_pb.js";
 import { Failure } from "./clients/failure.js";
 
-const { unary, serverStream, clientStream, bidi, release, cancelled } = Echo.method;
+const { unary, read, serverStream, clientStream, bidi, release, cancelled } = Echo.method;
 const BYTES = Uint8Array.from({ length: 256 }, (_, i) => i);
 const METADATA = { "x-mine": "blue, green", "x-mine-bin": BYTES };
 const PATIENCE_MS = 10_000;
@@ -51,6 +51,16 @@ async function answersUnary({ call }) {
     same({ text, data, number }, request, "the reply");
     same(deadlineMs, 0n, "a deadline that nobody asked for");
     same((await call(unary, {})).replies[0].text, "", "an empty message");
+}
+
+async function reads({ call }) {
+    const request = { text: "Grüße, 世界 🚚?&%=+", data: BYTES, number: -1n };
+    const { replies, header, trailer } = await call(read, request, { metadata: METADATA });
+    const { text, data, number } = replies[0];
+    same({ text, data, number }, request, "the reply");
+    same([header.text("x-mine"), trailer.bytes("x-last-bin")], ["blue, green", BYTES], "header and trailer");
+    const failure = await failureOf(call(read, { code: 5, message: "nothing to read", reason: "NOTHING" }));
+    same([failure.code, failure.message, failure.info?.reason], [5, "nothing to read", "NOTHING"], "the failure");
 }
 
 async function answersLargeUnary({ call }) {
@@ -122,7 +132,7 @@ async function keepsDeadlines({ call }) {
     const { replies } = await call(unary, {}, { timeoutMs: 5000 });
     const left = Number(replies[0].deadlineMs);
     check(left > 1000 && left <= 5001, `the server was told ${left} ms of 5000`);
-    for (const [method, more] of [[unary, {}], [serverStream, { count: 2 }]]) {
+    await Promise.all([[unary, {}], [serverStream, { count: 2 }]].map(async ([method, more]) => {
         const hang = newName();
         const begin = Date.now();
         const failure = await failureOf(call(method, { hang, ...more }, { timeoutMs: 250 }));
@@ -130,7 +140,7 @@ async function keepsDeadlines({ call }) {
         same(failure.code, 4, `${method.name}: DEADLINE_EXCEEDED`);
         check(waited >= 200 && waited < 5000, `${method.name}: 250 ms took ${waited} ms`);
         await call(cancelled, { text: hang }, { timeoutMs: PATIENCE_MS });
-    }
+    }));
 }
 
 // That the call had reached the server is what Cancelled says: a call that the server has not seen is not cancelled there.
@@ -173,6 +183,7 @@ async function sendsStreams({ call }) {
 export function casesFor(client) {
     return [
         ["unary", answersUnary],
+        ["unary without side effects", reads],
         ["large unary", answersLargeUnary],
         ["unary error with details", failsWithDetails],
         ["every code", knowsEveryCode],

@@ -49,6 +49,11 @@ for (const [format, options] of [["protobuf", {}], ["JSON", json]]) {
     }
 }
 
+for (const [version, httpVersion] of [["HTTP/1.1", "1.1"], ["h2c", "2"]]) {
+    clients[`Connect-ES, Connect by GET, protobuf, ${version}`] = () =>
+        connectClient(createConnectTransport({ httpVersion, ...plain, useHttpGet: true }), sends);
+}
+
 for (const [name, start] of Object.entries(clients)) {
     test(`client: ${name}`, async (t) => {
         const client = start();

@@ -94,19 +94,21 @@ export async function startServer() {
             cancelled.announce(name);
         }
     };
+    const unary = (call, answer) => {
+        const { header, trailer } = metadataOf(call);
+        calls++;
+        if (call.request.hang) {
+            return hangs(call, call.request.hang);
+        }
+        call.sendMetadata(header);
+        if (call.request.code) {
+            return answer(failure(call.request, trailer));
+        }
+        answer(null, replyTo(call, call.request), trailer);
+    };
     const handlers = {
-        unary(call, answer) {
-            const { header, trailer } = metadataOf(call);
-            calls++;
-            if (call.request.hang) {
-                return hangs(call, call.request.hang);
-            }
-            call.sendMetadata(header);
-            if (call.request.code) {
-                return answer(failure(call.request, trailer));
-            }
-            answer(null, replyTo(call, call.request), trailer);
-        },
+        unary,
+        read: unary,
         async serverStream(call) {
             const { header, trailer } = metadataOf(call);
             const request = call.request;

@@ -39,7 +39,7 @@ function certificate(folder) {
 }
 
 function configuration({ plain, tls, admin, nobody, endpoint, origins }) {
-    const cors = origins.length > 0 ? `cors: {origins: ${JSON.stringify(origins)}}` : "";
+    const cors = origins.length > 0 ? `cors: {origins: ${JSON.stringify(origins)}, credentials: true}` : "";
     return `
 listeners:
 - address: 127.0.0.1:${plain}
