@@ -80,7 +80,12 @@ export async function startStand({ origins = [] } = {}) {
     const ask = async (what) => (await fetch(`http://127.0.0.1:${admin}${what}`)).text();
     const logged = () => readFileSync(path.join(folder, "log"), "utf8");
 
-    const ready = () => ask("/readyz").then(() => true, (error) => `${error}; the gateway says ${logged()}`);
+    const ready = async () => {
+        if (gateway.exitCode !== null) {
+            throw new Error(`the gateway ended with ${gateway.exitCode}: ${logged()}`);
+        }
+        return ask("/readyz").then(() => true, (error) => `${error}; the gateway says ${logged()}`);
+    };
     const leftOver = async () => {
         const metrics = await ask("/metrics");
         const open = GAUGES.filter((name) => !new RegExp(`^fusegate_${name} 0$`, "m").test(metrics));
