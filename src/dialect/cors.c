@@ -21,38 +21,44 @@ static bool allows(const struct fg_config_cors *cors, struct fg_str origin)
 const struct fg_config_cors *fg_cors_of(const struct fg_call_env *env, struct fg_str path,
                                         const struct fg_headers *request, struct fg_str *origin)
 {
-    *origin = value_of(request, FG_STR("origin"));
-    if (origin->len == 0)
-        return NULL;
     const struct fg_config_route *route = fg_route_find(env->config, path, request);
-    return route && allows(&route->cors, *origin) ? &route->cors : NULL;
+
+    *origin = value_of(request, FG_STR("origin"));
+    return route && route->cors.origins_len > 0 ? &route->cors : NULL;
 }
 
-static void add_origin(const struct fg_config_cors *cors, struct fg_str origin, struct fg_arena *arena,
+/* What depends on the origin says so even to those that are not allowed, or a cache would give a page their answer
+ * (fetch.spec.whatwg.org, "CORS protocol and HTTP caches"). Returns whether ORIGIN is allowed. */
+static bool add_origin(const struct fg_config_cors *cors, struct fg_str origin, struct fg_arena *arena,
                        struct fg_headers *headers)
 {
     bool any = fg_str_eq(fg_str_from(cors->origins[0].origin), FG_STR("*"));
 
-    fg_headers_add(headers, arena, FG_STR("access-control-allow-origin"), any ? FG_STR("*") : origin);
     if (!any)
         fg_headers_add(headers, arena, FG_STR("vary"), FG_STR("origin"));
+    if (origin.len == 0 || !allows(cors, origin))
+        return false;
+    fg_headers_add(headers, arena, FG_STR("access-control-allow-origin"), any ? FG_STR("*") : origin);
     if (cors->credentials)
         fg_headers_add(headers, arena, FG_STR("access-control-allow-credentials"), FG_STR("true"));
+    return true;
 }
 
 void fg_cors_add(const struct fg_config_cors *cors, struct fg_str origin, struct fg_arena *arena,
                  struct fg_headers *headers)
 {
     struct fg_str exposed = FG_STR("grpc-status, grpc-message, grpc-status-details-bin");
+    uint32_t names = headers->len;
 
+    if (!add_origin(cors, origin, arena, headers))
+        return;
     /* "*" would not do for a page that sends credentials: every name is listed. */
-    for (uint32_t i = 0; i < headers->len; i++) {
+    for (uint32_t i = 0; i < names; i++) {
         struct fg_str name = headers->items[i].name;
         if (name.p[0] != ':')
             exposed = fg_arena_printf(arena, "%.*s, %.*s", (int)exposed.len, exposed.p,
                                       (int)FG_MIN(name.len, (size_t)256), name.p);
     }
-    add_origin(cors, origin, arena, headers);
     fg_headers_add(headers, arena, FG_STR("access-control-expose-headers"), exposed);
 }
 
@@ -93,9 +99,8 @@ static void answer(struct fg_stream *client, const struct fg_config_cors *cors, 
     struct fg_headers headers;
 
     fg_headers_init(&headers);
-    if (allows(cors, origin)) {
-        fg_headers_add_token(&headers, arena, FG_TOKEN_STATUS, FG_STR("204"));
-        add_origin(cors, origin, arena, &headers);
+    fg_headers_add_token(&headers, arena, FG_TOKEN_STATUS, allows(cors, origin) ? FG_STR("204") : FG_STR("403"));
+    if (add_origin(cors, origin, arena, &headers)) {
         fg_headers_add(&headers, arena, FG_STR("access-control-allow-methods"),
                        FG_STR("GET, POST, PUT, PATCH, DELETE, OPTIONS"));
         if (asked.len > 0)
@@ -103,7 +108,6 @@ static void answer(struct fg_stream *client, const struct fg_config_cors *cors, 
         fg_headers_add(&headers, arena, FG_STR("access-control-max-age"),
                        fg_arena_printf(arena, "%llu", (unsigned long long)(cors->max_age_ns / FG_S)));
     } else {
-        fg_headers_add_token(&headers, arena, FG_TOKEN_STATUS, FG_STR("403"));
         fg_headers_add_token(&headers, arena, FG_TOKEN_CONTENT_LENGTH, FG_STR("0"));
     }
     fg_stream_send_headers(client, &headers, true);

@@ -39,8 +39,8 @@ struct fg_face {
     struct fg_reply refusal;
     unsigned http_status;              /* with which it is refused; 0: as the code says */
     struct fg_str path;                /* of the method */
-    const struct fg_config_cors *cors; /* NULL: no page in a browser asks that may */
-    struct fg_str origin;              /* which does */
+    const struct fg_config_cors *cors; /* NULL: the route has none */
+    struct fg_str origin;              /* of the page that asks; empty: no page */
     struct fg_arena *arena;
     struct fg_mem *mem;
     uint64_t in_client, in_grpc; /* bytes taken in and not given back; delivered and not used */

@@ -64,6 +64,19 @@ def test_the_page_may_read_the_answer(gate, version):
     assert refused.status == 404 and refused["access-control-allow-origin"] == PAGE
 
 
+@pytest.mark.parametrize("version", ["h1", "h2"])
+def test_caches_keep_the_answers_of_origins_apart(gate, version):
+    """Whoever asks: what a cache keeps of an answer without CORS must not be given to a page that may read it."""
+    for headers in ([("origin", PAGE)], [("origin", "https://evil.example")], []):
+        answer = request(gate, version, "/t.Echo/Unary", "application/proto", b"x", headers=headers)
+        assert answer.status == 200 and answer["vary"] == "origin", headers
+    preflight_of_another = preflight(gate, version, "/t.Echo/Unary", "https://evil.example")
+    assert preflight_of_another.status == 403 and preflight_of_another["vary"] == "origin"
+    for path in ("/t.Echo/Bidi", "/t.Echo/ClientStream"):  # any page may read; none may
+        answer = request(gate, version, path, "application/connect+proto", envelope(b"x"), headers=[("origin", PAGE)])
+        assert answer.status == 200 and answer["vary"] is None
+
+
 @pytest.mark.parametrize("cors, message", [
     ("{origins: [https://shop.example/]}", "scheme://host"),
     ("{origins: [shop.example]}", "scheme://host"),
