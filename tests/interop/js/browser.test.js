@@ -64,15 +64,19 @@ function startChromium(url) {
             // it is gone already
         }
     };
-    process.once("exit", kill);
+    const clear = () => {
+        kill();
+        rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    };
+    process.once("exit", clear);
     return {
         said,
         gone: exited.then((code) => Promise.reject(new Error(`Chromium ended with ${code}: ${said()}`))),
         async stop() {
             kill();
-            process.off("exit", kill);
             await exited;
-            rmSync(folder, { recursive: true, maxRetries: 10, retryDelay: 100 });
+            process.off("exit", clear);
+            clear();
         },
     };
 }

@@ -2,7 +2,7 @@
 import { Echo, Nobody } from "./echo_pb.js";
 import { Failure } from "./clients/failure.js";
 
-const { unary, read, serverStream, clientStream, bidi, release, cancelled } = Echo.method;
+const { unary, read, serverStream, clientStream, bidi, release, arrived, cancelled } = Echo.method;
 const BYTES = Uint8Array.from({ length: 256 }, (_, i) => i);
 const METADATA = { "x-mine": "blue, green", "x-mine-bin": BYTES };
 const PATIENCE_MS = 10_000;
@@ -143,18 +143,23 @@ async function keepsDeadlines({ call }) {
     }));
 }
 
-// That the call had reached the server is what Cancelled says: a call that the server has not seen is not cancelled there.
-async function cancelsStreams({ call, progressive }) {
-    const hang = newName();
-    const controller = new AbortController();
-    const options = { signal: controller.signal, onReply: () => controller.abort(), timeoutMs: PATIENCE_MS };
-    const running = failureOf(call(serverStream, { hang, count: 1 }, options));
-    if (!progressive) {
-        await call(unary, { text: "so that the stream is under way" });
+// A stream is cancelled after its first message where that can be seen, anything else once it is at the server.
+async function cancels({ call, progressive }) {
+    for (const [method, more] of [[unary, {}], [serverStream, { count: 1 }]]) {
+        const hang = newName();
+        const controller = new AbortController();
+        let replied;
+        const firstReply = new Promise((resolve) => (replied = resolve));
+        const options = { signal: controller.signal, onReply: replied, timeoutMs: PATIENCE_MS };
+        const running = failureOf(call(method, { hang, ...more }, options));
+        await call(arrived, { text: hang }, { timeoutMs: PATIENCE_MS });
+        if (progressive && method === serverStream) {
+            await Promise.race([firstReply, running]);
+        }
         controller.abort();
+        same((await running).code, 1, `${method.name}: CANCELLED`);
+        await call(cancelled, { text: hang }, { timeoutMs: PATIENCE_MS });
     }
-    same((await running).code, 1, "CANCELLED");
-    await call(cancelled, { text: hang }, { timeoutMs: PATIENCE_MS });
 }
 
 async function readsTheGateway({ call }) {
@@ -192,7 +197,7 @@ export function casesFor(client) {
         ...(client.progressive ? [["messages as they are sent", streamsAsItHappens]] : []),
         ["error in the middle of a stream", failsAmidStream],
         ["deadline", keepsDeadlines],
-        ["cancelled stream", cancelsStreams],
+        ["cancelled calls", cancels],
         ["failure made by the gateway", readsTheGateway],
         ...(client.clientStreams ? [["client and bidirectional streams", sendsStreams]] : []),
     ];

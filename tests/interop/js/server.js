@@ -85,10 +85,12 @@ function replyTo(call, request, text = request.text) {
 /** Starts the server on a free port of the loopback. calls(): how many calls it has seen. */
 export async function startServer() {
     const released = new Events();
+    const arrived = new Events();
     const cancelled = new Events();
     let calls = 0;
 
     const hangs = (call, name) => {
+        arrived.announce(name);
         call.on("cancelled", () => cancelled.announce(name));
         if (call.cancelled) {
             cancelled.announce(name);
@@ -159,6 +161,9 @@ export async function startServer() {
         release(call, answer) {
             released.announce(call.request.text);
             answer(null, replyTo(call, call.request));
+        },
+        arrived(call, answer) {
+            arrived.wait(call.request.text).then(() => answer(null, replyTo(call, call.request)));
         },
         cancelled(call, answer) {
             cancelled.wait(call.request.text).then(() => answer(null, replyTo(call, call.request)));

@@ -91,8 +91,11 @@ export async function startStand({ origins = [] } = {}) {
         const open = GAUGES.filter((name) => !new RegExp(`^fusegate_${name} 0$`, "m").test(metrics));
         return open.length === 0 || open.join(" ");
     };
-    const kill = () => gateway.kill("SIGKILL");
-    process.once("exit", kill);
+    const clear = () => { // whatever went wrong
+        gateway.kill("SIGKILL");
+        rmSync(folder, { recursive: true, force: true });
+    };
+    process.once("exit", clear);
     await until("the gateway serves", ready);
     return {
         plain: `127.0.0.1:${plain}`,
@@ -106,10 +109,10 @@ export async function startStand({ origins = [] } = {}) {
         async stop() {
             gateway.kill("SIGTERM");
             const code = await exited;
-            process.off("exit", kill);
             server.stop();
             const said = logged();
-            rmSync(folder, { recursive: true });
+            process.off("exit", clear);
+            clear();
             if (code !== 0) {
                 throw new Error(`the gateway ended with ${code}: ${said}`);
             }
