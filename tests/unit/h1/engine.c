@@ -88,7 +88,7 @@ static void on_headers(struct fg_h1_stream *stream, struct fg_headers *headers, 
     }
     text_print(&e->events, "\n");
     if (e->on_event)
-        e->on_event(e, headers, flags);
+        e->on_event(e, headers, (struct fg_buf){0}, flags);
 }
 
 static void on_data(struct fg_h1_stream *stream, struct fg_buf buf, bool end)
@@ -101,7 +101,7 @@ static void on_data(struct fg_h1_stream *stream, struct fg_buf buf, bool end)
     if (!e->keeps_data)
         fg_h1_stream_consume(stream, buf.len);
     if (e->on_event)
-        e->on_event(e, NULL, end ? FG_H1_END_STREAM : 0);
+        e->on_event(e, NULL, buf, end ? FG_H1_END_STREAM : 0);
 }
 
 static void on_sent(struct fg_h1_stream *stream, size_t bytes)

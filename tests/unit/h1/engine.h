@@ -30,8 +30,8 @@ struct engine {
     struct fg_h1_stream *stream; /* NULL: none is open */
     bool keeps_data;             /* content is not consumed */
     unsigned slots_told, outputs_told;
-    /* NULL, or the user: called with each event, after it was written down. */
-    void (*on_event)(struct engine *e, struct fg_headers *headers, unsigned flags);
+    /* NULL, or the user: called with each event, after it was written down. HEADERS is NULL: BUF is content. */
+    void (*on_event)(struct engine *e, struct fg_headers *headers, struct fg_buf buf, unsigned flags);
     void *user;
     struct text events, content, out;
     bool content_open, content_end;

@@ -11,9 +11,10 @@ static struct engine *served(void)
 }
 
 /* Answers each request when it is whole. */
-static void answer_at_end(struct engine *e, struct fg_headers *headers, unsigned flags)
+static void answer_at_end(struct engine *e, struct fg_headers *headers, struct fg_buf buf, unsigned flags)
 {
     (void)headers;
+    (void)buf;
     if (flags & FG_H1_END_STREAM)
         engine_answer(e, ":status: 200\n", true);
 }

@@ -181,8 +181,9 @@ static void content_is_asked_for_when_the_request_was_not_refused_at_once(void *
     finish(e);
 }
 
-static void refuse(struct engine *e, struct fg_headers *headers, unsigned flags)
+static void refuse(struct engine *e, struct fg_headers *headers, struct fg_buf buf, unsigned flags)
 {
+    (void)buf;
     (void)flags;
     if (headers)
         engine_answer(e, ":status: 403\n", true);
