@@ -25,7 +25,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 OUT = os.path.join(HERE, "out")
 SETTLE_S = 0.3  # a gateway's own timers free or allocate a little after the last byte
-LATENCY_SHARE, LATENCY_CALLS = 4, 1000  # a quarter of the measured calls, at least a thousand
+LATENCY_SHARE = 4  # of the measured calls: a quarter, at least a row's `least_logged`
 BACKEND_WORK = work.WORKS[0]
 
 
@@ -67,9 +67,9 @@ def cores():
     return allowed[-1], allowed[0]
 
 
-def find_peers(options):
+def find_peers(options, kinds):
     found, absent = [], {}
-    for kind in peers.PEERS:
+    for kind in kinds:
         if options.peers and kind.name not in options.peers:
             continue
         peer = kind(ROOT, OUT, os.path.abspath(options.build))
@@ -122,7 +122,7 @@ class Bench:
         busy = measure.core_busy_ns(self.gateway_core) - busy
         if result.problem:
             return {"problem": result.problem}
-        logged = self.generator.run(row, server.port, max(calls // LATENCY_SHARE, LATENCY_CALLS), log=True)
+        logged = self.generator.run(row, server.port, max(calls // LATENCY_SHARE, row.least_logged), log=True)
         wall_ns = calls / result.calls_per_s * 1e9
         return {"cpu_us": cpu / calls / 1000, "calls_per_s": result.calls_per_s, "core_share": cpu / wall_ns,
                 "others_share": max(0.0, (busy - cpu) / wall_ns), "p50_us": logged.p50_us, "p99_us": logged.p99_us,
@@ -190,7 +190,7 @@ def say(text):
 
 def run_all(options):
     bench = Bench(options)
-    found, absent = find_peers(options)
+    found, absent = find_peers(options, peers.PEERS)
     result = {"machine": machine(bench), "backend": {"name": bench.backend_name}, "absent": absent, "rows": {},
               "versions": {peer.name: peer.version(program) for peer, program in found},
               "rounds": options.rounds, "seconds": options.seconds, "idle_connections": options.idle_connections}
@@ -239,8 +239,8 @@ def unwind(number, _frame):
     sys.exit(128 + number)
 
 
-def main():
-    options = parse_arguments()
+def prepare():
+    """What this process needs before it starts servers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, unwind)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -250,6 +250,11 @@ def main():
     for tool, package in (("h2load", "nghttp2-client"), ("taskset", "util-linux")):
         if shutil.which(tool) is None:
             raise SystemExit(f"bench: no {tool} (Debian package {package})")
+
+
+def main():
+    options = parse_arguments()
+    prepare()
     try:
         result = run_all(options)
     except peers.Absent as reason:

@@ -32,9 +32,7 @@ class Generator:
     def run(self, work, port, calls, log=False):
         """LOG: with latencies, which slows the generator down."""
         command = ["taskset", "-c", str(self.core), "h2load", "-t", "1", "-n", str(calls), "-c", str(work.connections),
-                   "-m", str(work.streams), "-d", self.message_file(work),
-                   "-H", "content-type: application/grpc", "-H", "te: trailers",
-                   f"--base-uri=http://127.0.0.1:{port}", "-i", self.paths_file(work)]
+                   "-m", str(work.streams), *self.request(work, port)]
         log_file = os.path.join(self.folder, "h2load.log")
         if log:
             with contextlib.suppress(FileNotFoundError):
@@ -47,10 +45,19 @@ class Generator:
             return Result(calls, 0, f"not done within {RUN_TIMEOUT_S} s")
         if done.returncode != 0:
             return Result(calls, 0, f"h2load: {(done.stderr or done.stdout).strip()[-200:]}")
-        result = parse(done.stdout, calls, frame_bytes(work))
+        result = parse(done.stdout, calls, self.answer_bytes(work, port))
         if log and not result.problem:
             result.p50_us, result.p99_us = percentiles(log_file)
         return result
+
+    def request(self, work, port):
+        """h2load's arguments that say what each call is."""
+        return ["-d", self.message_file(work), "-H", "content-type: application/grpc", "-H", "te: trailers",
+                f"--base-uri=http://127.0.0.1:{port}", "-i", self.paths_file(work)]
+
+    def answer_bytes(self, work, _port):
+        """Content of each answer: the echo, a prefix of 5 bytes and the message."""
+        return 5 + work.message_bytes
 
     def message_file(self, work):
         path = os.path.join(self.folder, f"message-{work.message_bytes}")
@@ -71,10 +78,6 @@ class Generator:
                     query = "?" + hashlib.shake_128(b"%d" % i).hexdigest(16) if work.paths > 1 else ""
                     file.write(f"http://127.0.0.1/bench.Echo/Unary{query}\n")
         return path
-
-
-def frame_bytes(work):
-    return 5 + work.message_bytes
 
 
 def parse(text, calls, echo_bytes):

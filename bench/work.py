@@ -12,6 +12,7 @@ class Work:
     streams: int
     paths: int = 1
     warm_calls: int = 2000
+    least_logged: int = 1000
 
 
 @dataclass(frozen=True)
