@@ -116,7 +116,7 @@ static const struct fg_config_retry *config_of(const struct fg_call *call)
     return &call->route->retry;
 }
 
-static uint64_t next_random(struct fg_call_env *env)
+uint64_t fg_call_random(struct fg_call_env *env)
 {
     uint64_t x = env->random; /* xorshift64* */
 
@@ -155,7 +155,7 @@ static struct fg_retry_view view_of(const struct fg_call *call)
         .untried = fg_call_is_untried_left(call),
         .deadline_ns = call->deadline_ns,
         .now_ns = call->env->loop->now_ns,
-        .random = next_random(call->env),
+        .random = fg_call_random(call->env),
         .tokens = call->cluster->tokens,
         .throttle = &call->cluster->config->retry_throttle,
         .take_permit = take_permit,

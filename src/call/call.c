@@ -433,7 +433,7 @@ static void route(struct fg_call *call)
     if (call->route->timeout_ns && call->start_ns + call->route->timeout_ns < call->deadline_ns)
         call->deadline_ns = call->start_ns + call->route->timeout_ns;
     set_priority(call);
-    if (fg_call_is_rate_limited(call))
+    if (fg_call_is_rate_limited(call) || fg_call_is_aborted(call))
         return;
     const struct fg_method *method = fg_descriptors_method_of(fg_cluster_descriptors(call->cluster), call->path);
     call->one_message = method && !call->opaque && !method->client_streaming;

@@ -181,6 +181,8 @@ void fg_call_body_sent(struct fg_call *call);
 
 /* ---- again.c: one attempt or several ---- */
 
+uint64_t fg_call_random(struct fg_call_env *env);
+
 void fg_call_try(struct fg_call *call); /* begins an attempt; never within another one's beginning */
 /* May the answer of an attempt still be thrown away for another attempt? Then its headers are held. */
 bool fg_call_may_try_again(const struct fg_call *call);
@@ -196,6 +198,7 @@ void fg_call_on_retry_timer(struct fg_call *call, uint64_t now_ns);
 /* ---- limit.c: how often ---- */
 
 bool fg_call_is_rate_limited(struct fg_call *call); /* then it has been answered */
+bool fg_call_is_aborted(struct fg_call *call);      /* on purpose; the same */
 /* MESSAGES have begun in what came from the client. False: too many, the call has been answered. */
 bool fg_call_messages_allowed(struct fg_call *call, uint64_t messages);
 /* Keeps BUF (borrowed) until its messages may go on. False: they may now. */

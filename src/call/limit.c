@@ -71,6 +71,22 @@ bool fg_call_is_rate_limited(struct fg_call *call)
     return true;
 }
 
+/* ---- failures on purpose ---- */
+
+bool fg_call_is_aborted(struct fg_call *call)
+{
+    const struct fg_config_fault *fault = &call->route->fault;
+
+    if (fault->abort == FG_STATUS_OK || (double)(fg_call_random(call->env) >> 11) * 0x1p-53 >= fault->share)
+        return false;
+    FG_COUNT(call->env->stats, faults_injected);
+    struct fg_reply reply =
+        fg_reply_make(FG_REASON_FAULT_INJECTED, FG_STR("aborted on purpose by `fault` of the route"));
+    reply.code = (enum fg_status)fault->abort;
+    fg_call_fail(call, &reply);
+    return true;
+}
+
 /* ---- messages ---- */
 
 bool fg_call_messages_allowed(struct fg_call *call, uint64_t messages)

@@ -37,6 +37,7 @@
     X(DOOMED, DEADLINE_EXCEEDED, QUEUE)                                                                                \
     X(SHED, UNAVAILABLE, QUEUE)                                                                                        \
     X(OVERLOADED, RESOURCE_EXHAUSTED, BREAKER)                                                                         \
+    X(FAULT_INJECTED, UNAVAILABLE, FAULT)                                                                              \
     X(DRAINING, UNAVAILABLE, DRAIN)                                                                                    \
     X(UPSTREAM_RESET, UNAVAILABLE, RST)                                                                                \
     X(UPSTREAM_REFUSED, UNAVAILABLE, GOAWAY)                                                                           \

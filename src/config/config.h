@@ -162,6 +162,12 @@ struct fg_config_cors {
     uint64_t max_age_ns;
 };
 
+/* Failures on purpose, to see what callers make of them. */
+struct fg_config_fault {
+    unsigned abort; /* enum fg_status; 0: off */
+    double share;   /* 0..1, of the calls */
+};
+
 struct fg_config_route {
     enum fg_config_path_match path_match;
     const char *path; /* "/pkg.Service/" for method "pkg.Service/ *" */
@@ -180,6 +186,7 @@ struct fg_config_route {
     struct fg_config_retry retry;
     struct fg_config_rate_limit rate_limit;
     struct fg_config_message_limit message_limit;
+    struct fg_config_fault fault;
     uint64_t max_message; /* bytes; of what is kept whole because its form is changed */
     struct fg_config_cors cors;
     unsigned unify; /* HTTP status of everything that a breaker would count; 0: each has its own */

@@ -204,6 +204,24 @@ static const struct fg_key message_limit_keys[] = {
 
 static const struct fg_table message_limit_table = {.title = "message_limit of a route", KEYS(message_limit_keys)};
 
+#define F(member) FIELD(struct fg_config_fault, member)
+static const struct fg_key fault_keys[] = {
+    {.name = "abort",
+     .type = FG_KEY_ENUM,
+     F(abort),
+     .words = fg_schema_status_words + 1,
+     .flags = FG_KEY_REQUIRED,
+     .description = "The code that calls are answered with instead of going to an endpoint."},
+    NUMBER(RATIO, "share", share, "100%", 0, FG_RATIO_UNIT, "Of the calls, at random."),
+};
+#undef F
+
+static const struct fg_table fault_table = {
+    .title = "fault of a route",
+    .about = "Failures on purpose: they say how callers take them. They have the origin `local_fault`, and breakers do "
+             "not see them.",
+    KEYS(fault_keys)};
+
 #define F(member) FIELD(struct fg_config_origin, member)
 static const struct fg_key origin_keys[] = {
     {.name = "origin",
@@ -269,6 +287,7 @@ static const struct fg_key route_keys[] = {
     OPTIONAL("rate_limit", out.rate_limit, rate_limit_table, "How often calls may come. Absent: no limit."),
     OPTIONAL("message_limit", out.message_limit, message_limit_table,
              "How often messages may come in one stream. Absent: no limit."),
+    OPTIONAL("fault", out.fault, fault_table, "Failures on purpose. Absent: none."),
     NUMBER(SIZE, "max_message", out.max_message, "4MiB", 1, 255 * MIB,
            "The largest message that the gateway keeps whole to change its form, for clients that do not speak gRPC. A "
            "larger one ends the call with RESOURCE_EXHAUSTED."),

@@ -42,6 +42,7 @@ void fg_codec_begin(struct fg_codec *codec, struct fg_face *face, const struct f
                                        (int)FG_MIN(face->path.len, (size_t)200), face->path.p));
     if (json) {
         begin_json(codec, face, encoding);
+        codec->takes_gzip = fg_gzip_is_accepted(accepts);
         fg_headers_add_token(out, face->arena, FG_TOKEN_GRPC_ACCEPT_ENCODING, FG_STR("identity"));
         return;
     }
@@ -83,8 +84,9 @@ bool fg_codec_inflate(struct fg_face *face, struct fg_outq *content, bool is_kno
     } else if (result == FG_GZIP_TOO_LARGE) {
         fg_codec_too_large(face, whose);
     } else {
-        fg_face_fail(face, FG_REASON_MALFORMED_MESSAGE,
-                     whose[0] == 'r' ? FG_STATUS_INVALID_ARGUMENT : FG_STATUS_INTERNAL,
+        bool request = whose[0] == 'r';
+        fg_face_fail(face, request ? FG_REASON_MALFORMED_MESSAGE : FG_REASON_UPSTREAM_PROTOCOL_ERROR,
+                     request ? FG_STATUS_INVALID_ARGUMENT : FG_STATUS_INTERNAL,
                      fg_arena_printf(face->arena, "a compressed message of the %s cannot be read: %s", whose,
                                      is_known ? "it is no gzip" : "no encoding that is known is declared"));
     }
@@ -100,7 +102,7 @@ void fg_codec_fail(struct fg_face *face, const struct fg_proto_json_error *error
                               error->line, error->column, error->path[0] ? ", " : "", error->path, error->message)
             : fg_arena_printf(face->arena, "a message of the %s cannot be converted%s%s: %s",
                               request ? "request" : "answer", error->path[0] ? ", " : "", error->path, error->message);
-    fg_face_fail(face, FG_REASON_MALFORMED_MESSAGE,
+    fg_face_fail(face, request ? FG_REASON_MALFORMED_MESSAGE : FG_REASON_UPSTREAM_PROTOCOL_ERROR,
                  request || error->code == FG_STATUS_RESOURCE_EXHAUSTED ? error->code : FG_STATUS_INTERNAL, text);
 }
 
@@ -155,6 +157,22 @@ bool fg_codec_to_json(struct fg_codec *codec, struct fg_face *face, struct fg_ou
     return rc == 0;
 }
 
+#define WORTH_GZIP 512 /* bytes; less gains nothing */
+
+bool fg_codec_pack(const struct fg_codec *codec, struct fg_outq *content)
+{
+    struct fg_outq packed;
+
+    if (!codec->takes_gzip || content->bytes < WORTH_GZIP)
+        return false;
+    fg_outq_init(&packed, content->mem);
+    fg_gzip_deflate(content, &packed);
+    fg_outq_cleanup(content);
+    fg_outq_move(&packed, packed.bytes, content);
+    fg_outq_cleanup(&packed);
+    return true;
+}
+
 /* ---- streams ---- */
 
 void fg_codec_deliver(struct fg_codec *codec, struct fg_face *face, struct fg_outq *in, struct fg_buf buf)
@@ -195,7 +213,8 @@ void fg_codec_send(struct fg_codec *codec, struct fg_face *face, struct fg_outq 
     while (!face->client_ended &&
            (result = fg_message_take(out, fg_face_max_message(face), &flags, &content)) == FG_MESSAGE_WHOLE) {
         if (fg_codec_to_json(codec, face, &content, flags & FG_MESSAGE_COMPRESSED, &json)) {
-            fg_message_put_prefix(&message, 0, json.bytes);
+            bool packed = fg_codec_pack(codec, &json);
+            fg_message_put_prefix(&message, packed ? FG_MESSAGE_COMPRESSED : 0, json.bytes);
             fg_outq_move(&json, json.bytes, &message);
             send(face, &message);
         }

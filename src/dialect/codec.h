@@ -9,6 +9,7 @@ struct fg_codec {
     bool json;
     bool sends_gzip;                    /* JSON: the client's compressed messages are gzip */
     bool answers_gzip;                  /* and the endpoint's */
+    bool takes_gzip;                    /* JSON: the client may be answered with gzip */
     struct fg_descriptors *descriptors; /* one reference; NULL: none are needed, or there are none */
     const struct fg_method *method;
 };
@@ -26,6 +27,9 @@ bool fg_codec_to_proto(struct fg_codec *codec, struct fg_face *face, struct fg_o
 /* Turns CONTENT, protobuf, into JSON at the end of OUT. */
 bool fg_codec_to_json(struct fg_codec *codec, struct fg_face *face, struct fg_outq *content, bool compressed,
                       struct fg_outq *out);
+
+/* Compresses CONTENT, JSON, if the client takes gzip and it is worth it: true. */
+bool fg_codec_pack(const struct fg_codec *codec, struct fg_outq *content);
 
 /* Streams of JSON messages behind prefixes. IN, OUT: what is not whole yet. */
 

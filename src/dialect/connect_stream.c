@@ -70,11 +70,15 @@ static void send_headers(struct fg_face *face, struct fg_headers *headers)
             fg_codec_answers_in(&stream->codec, field->value);
         if (field->token == FG_TOKEN_GRPC_ENCODING && !stream->codec.json)
             fg_headers_add(&out, face->arena, FG_STR("connect-content-encoding"), field->value);
-        else if (field->token == FG_TOKEN_GRPC_ACCEPT_ENCODING)
+        else if (field->token == FG_TOKEN_GRPC_ACCEPT_ENCODING && !stream->codec.json)
             fg_headers_add(&out, face->arena, FG_STR("connect-accept-encoding"), field->value);
         else if (fg_connect_is_metadata(field))
             *fg_headers_add_slot(&out, face->arena) = *field;
     }
+    if (stream->codec.json) /* it is the gateway that reads and writes them */
+        fg_headers_add(&out, face->arena, FG_STR("connect-accept-encoding"), FG_STR("gzip"));
+    if (stream->codec.takes_gzip)
+        fg_headers_add(&out, face->arena, FG_STR("connect-content-encoding"), FG_STR("gzip"));
     fg_face_send_headers(face, &out, false);
 }
 

@@ -224,10 +224,15 @@ static void send_message(struct connect_unary *unary, const struct fg_headers *t
     struct fg_face *face = &unary->face;
     struct fg_headers out;
 
+    bool packed = unary->codec.json && fg_codec_pack(&unary->codec, &unary->message);
     add_head(unary, &out, 200, unary->codec.json ? FG_STR("application/json") : FG_STR("application/proto"),
              unary->message.bytes);
     if (unary->is_compressed)
         fg_headers_add(&out, face->arena, FG_STR("content-encoding"), unary->answer_in);
+    if (packed)
+        fg_headers_add(&out, face->arena, FG_STR("content-encoding"), FG_STR("gzip"));
+    if (unary->codec.takes_gzip)
+        fg_headers_add(&out, face->arena, FG_STR("vary"), FG_STR("accept-encoding"));
     fg_connect_add_trailers(face->arena, &out, trailers);
     fg_face_send_headers(face, &out, false);
     fg_face_send_all(face, &unary->message, true);

@@ -69,7 +69,8 @@ static void begin_codec(struct grpc_web *web, const struct fg_headers *request, 
     fg_outq_init(&web->in, face->mem);
     fg_outq_init(&web->out, face->mem);
     if (converts(face, request, web->suffix)) {
-        fg_codec_begin(&web->codec, face, request, true, encoding ? encoding->value : FG_STR(""), FG_STR(""), out);
+        fg_codec_begin(&web->codec, face, request, true, encoding ? encoding->value : FG_STR(""),
+                       accepts ? accepts->value : FG_STR(""), out);
         return;
     }
     if (encoding)
@@ -184,6 +185,8 @@ static void send_headers(struct fg_face *face, struct fg_headers *headers)
         else if (field->token != FG_TOKEN_TRAILER && field->token != FG_TOKEN_CONTENT_LENGTH)
             *fg_headers_add_slot(&out, face->arena) = *field;
     }
+    if (web->codec.takes_gzip)
+        fg_headers_add_token(&out, face->arena, FG_TOKEN_GRPC_ENCODING, FG_STR("gzip"));
     fg_face_send_headers(face, &out, false);
 }
 

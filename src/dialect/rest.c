@@ -16,12 +16,13 @@ struct rest {
     struct fg_codec codec; /* its descriptors and method */
     struct fg_http_match match;
     struct fg_str query, content_type;
-    bool many_in, raw_in, gzip_in, gzip_out, has_message;
+    bool many_in, raw_in, gzip_in, has_message;
     enum form form;
     struct fg_json_split split;
     struct fg_outq in, out, answer; /* what came of a message; of the endpoint's; the unary answer's content */
     struct fg_headers head;         /* of the answer, copied */
     bool head_sent;
+    struct fg_gzip_stream *gzip; /* of a stream's answer; NULL: it goes as it is */
 };
 
 static struct rest *rest_of(struct fg_face *face)
@@ -140,7 +141,7 @@ static void begin(struct fg_face *face, const struct fg_headers *request, struct
     rest->query =
         query ? (struct fg_str){query + 1, path->value.len - (size_t)(query + 1 - path->value.p)} : FG_STR("");
     rest->form = form_of(rest, request);
-    rest->gzip_out = accepts && memmem(accepts->value.p, accepts->value.len, "gzip", 4);
+    rest->codec.takes_gzip = accepts && fg_gzip_is_accepted(accepts->value);
     set_content(rest, request);
 }
 
@@ -315,7 +316,29 @@ static void send_stream_head(struct rest *rest)
     rest->head_sent = true;
     add_head(rest, &out, 200,
              rest->form == FORM_RAW && rest->content_type.len > 0 ? rest->content_type : types[rest->form]);
+    if (rest->codec.takes_gzip) {
+        fg_headers_add(&out, rest->face.arena, FG_STR("vary"), FG_STR("accept-encoding"));
+        if (rest->form != FORM_RAW) { /* what that is may be compressed already */
+            rest->gzip = fg_gzip_stream_new();
+            fg_headers_add(&out, rest->face.arena, FG_STR("content-encoding"), FG_STR("gzip"));
+        }
+    }
     fg_face_send_headers(&rest->face, &out, false);
+}
+
+/* A part of a stream's answer, or with END its end. */
+static void send_record(struct rest *rest, struct fg_outq *record, bool end)
+{
+    struct fg_outq packed;
+
+    if (rest->gzip && !rest->face.client_ended) {
+        fg_outq_init(&packed, rest->face.mem);
+        fg_gzip_stream_feed(rest->gzip, record, end, &packed);
+        fg_outq_cleanup(record);
+        fg_outq_move(&packed, packed.bytes, record);
+        fg_outq_cleanup(&packed);
+    }
+    fg_face_send_all(&rest->face, record, end);
 }
 
 static int keep(void *context, const char *bytes, size_t len)
@@ -343,7 +366,7 @@ static bool take_raw(struct rest *rest, const struct fg_outq *content, struct fg
     }
     free(bytes);
     if (wire.failed)
-        fg_face_fail(face, FG_REASON_MALFORMED_MESSAGE, FG_STATUS_INTERNAL,
+        fg_face_fail(face, FG_REASON_UPSTREAM_PROTOCOL_ERROR, FG_STATUS_INTERNAL,
                      FG_STR("the endpoint's google.api.HttpBody is malformed"));
     return !wire.failed;
 }
@@ -396,7 +419,7 @@ static void take_message(struct rest *rest, const struct fg_outq *content)
         if (rest->form != FORM_RAW)
             fg_outq_copy(&record, "\n\n", rest->form == FORM_EVENTS ? 2 : 1);
         send_stream_head(rest);
-        fg_face_send_all(face, &record, false);
+        send_record(rest, &record, false);
         rest->has_message = true;
     }
     fg_outq_cleanup(&record);
@@ -422,28 +445,19 @@ static void send_data(struct fg_face *face, struct fg_buf buf)
         fg_codec_too_large(face, "answer");
 }
 
-#define WORTH_GZIP 512 /* bytes; smaller answers gain nothing */
-
 static void send_answer(struct rest *rest, const struct fg_headers *trailers)
 {
     struct fg_face *face = &rest->face;
-    bool gzip = rest->gzip_out && rest->answer.bytes >= WORTH_GZIP;
+    bool packed = fg_codec_pack(&rest->codec, &rest->answer);
     struct fg_headers out;
-    struct fg_outq packed;
 
-    fg_outq_init(&packed, face->mem);
-    if (gzip) {
-        fg_gzip_deflate(&rest->answer, &packed);
-        fg_outq_cleanup(&rest->answer);
-        fg_outq_move(&packed, packed.bytes, &rest->answer);
-    }
     add_head(rest, &out, 200,
              rest->form != FORM_RAW       ? FG_STR("application/json")
              : rest->content_type.len > 0 ? rest->content_type
                                           : FG_STR("application/octet-stream"));
-    if (gzip)
+    if (packed)
         fg_headers_add(&out, face->arena, FG_STR("content-encoding"), FG_STR("gzip"));
-    if (rest->gzip_out)
+    if (rest->codec.takes_gzip)
         fg_headers_add(&out, face->arena, FG_STR("vary"), FG_STR("accept-encoding"));
     fg_headers_add_token(&out, face->arena, FG_TOKEN_CONTENT_LENGTH,
                          fg_arena_printf(face->arena, "%zu", rest->answer.bytes));
@@ -489,7 +503,7 @@ static void send_last_record(struct rest *rest, const struct fg_headers *trailer
         fg_rest_put_error(face, rest->codec.descriptors, &record, trailers);
         fg_outq_copy(&record, "}\n\n", rest->form == FORM_EVENTS ? 3 : 2);
     }
-    fg_face_send_all(face, &record, false);
+    send_record(rest, &record, false);
     fg_face_abort(face);
 }
 
@@ -513,8 +527,10 @@ static void send_end(struct fg_face *face, struct fg_headers *trailers, bool onl
     } else if (!ok) {
         send_error(rest, trailers);
     } else if (rest->codec.method->server_streaming) {
+        struct fg_outq nothing;
+        fg_outq_init(&nothing, face->mem);
         send_stream_head(rest);
-        fg_face_send(face, (struct fg_buf){0}, true);
+        send_record(rest, &nothing, true);
     } else if (rest->has_message) {
         send_answer(rest, trailers);
     } else {
@@ -529,6 +545,7 @@ static void cleanup(struct fg_face *face)
     fg_outq_cleanup(&rest->in);
     fg_outq_cleanup(&rest->out);
     fg_outq_cleanup(&rest->answer);
+    fg_gzip_stream_free(rest->gzip);
     fg_codec_cleanup(&rest->codec);
 }
 

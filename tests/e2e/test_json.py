@@ -81,6 +81,23 @@ def test_gzip_is_undone(gate, version):
     assert answer.status == 501 and "gzip" in json.loads(answer.body)["message"]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_gzip_for_those_who_take_it(gate, version):
+    big, small = {"customerName": "n" * 5000}, {"customerName": "n"}
+    for accepts, packed in (("br, gzip", True), ("gzip;q=0", False), ("identity", False)):
+        answer = post(gate, version, big, headers=[("accept-encoding", accepts)])
+        assert (answer["content-encoding"], len(answer.body) < 1000) == (("gzip", True) if packed else (None, False))
+        assert json.loads(gzip.decompress(answer.body) if packed else answer.body) == big
+    assert post(gate, version, small, headers=[("accept-encoding", "gzip")])["content-encoding"] is None
+    body = b"".join(envelope(json.dumps(o).encode()) for o in (big, small, big))
+    for kind, accept, encoding in ((STREAM, "connect-accept-encoding", "connect-content-encoding"),
+                                   ("application/grpc-web+json", "grpc-accept-encoding", "grpc-encoding")):
+        answer = request(gate, version, "/t.Echo/Bidi", kind, body, headers=[(accept, "gzip")])
+        *data, _ = envelopes(answer.body)
+        assert answer[encoding] == "gzip" and [flags for flags, _ in data] == [1, 0, 1]
+        assert [json.loads(gzip.decompress(c) if f else c) for f, c in data] == [big, small, big]
+
+
 @pytest.mark.parametrize("body, where", [
     (b'{"id": "x"}', "line 1, column 8, id"),
     (b'{"items": [{}, {"price": true}]}', "items[1].price"),

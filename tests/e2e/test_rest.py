@@ -1,7 +1,9 @@
 """REST/JSON clients in front of gRPC services, by google.api.http rules."""
 import gzip
 import json
+import socket
 import subprocess
+import zlib
 
 import pytest
 
@@ -26,6 +28,16 @@ def ask(gate, version, method, path, body=b"", headers=(), kind="application/jso
     if not isinstance(body, bytes):
         body = json.dumps(body).encode()
     return request(gate, version, path, kind, body, method, headers)
+
+
+def unchunk(inflate, raw):
+    """What has come of an answer's content, unpacked."""
+    text, rest = b"", raw.partition(b"\r\n\r\n")[2]
+    while b"\r\n" in rest:
+        size, _, rest = rest.partition(b"\r\n")
+        text += inflate.decompress(rest[:int(size, 16)])
+        rest = rest[int(size, 16) + 2:]
+    return text
 
 
 def order(answer):
@@ -150,6 +162,29 @@ def test_gzip_both_ways(gate):
                  [("content-encoding", "gzip"), ("accept-encoding", "gzip")])
     assert answer["content-encoding"] == "gzip" and json.loads(gzip.decompress(answer.body))["shelf"] == "s" * 5000
     assert ask(gate, "h1", "POST", "/v1/orders", b"{}", [("content-encoding", "br")]).status == 415
+
+
+@pytest.mark.parametrize("accept, form", [("*/*", "application/x-ndjson"), ("text/event-stream", "text/event-stream")])
+def test_streams_in_gzip_arrive_message_by_message(gate, backend, accept, form):
+    """The second half is only sent when the first one has been read."""
+    host, port = gate.address.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT) as sock:
+        sock.sendall(f"GET /v1/watch/a HTTP/1.1\r\nhost: a\r\naccept: {accept}\r\naccept-encoding: gzip\r\n"
+                     "do-count: 3\r\ndo-size: 0\r\ndo-stay: 1\r\nconnection: close\r\n\r\n".encode())
+        plain, raw = b"", b""
+        while plain.count(b'"shelf"') < 3:
+            data = sock.recv(1 << 16)
+            assert data
+            raw += data
+            plain = unchunk(zlib.decompressobj(31), raw)
+        backend.release.set()
+        while data := sock.recv(1 << 16):
+            raw += data
+        whole = zlib.decompressobj(31)
+        text = unchunk(whole, raw)
+        assert whole.eof and text.count(b'"shelf"') == 3
+    head = raw.split(b"\r\n\r\n")[0].decode().lower()
+    assert f"content-type: {form}" in head and "content-encoding: gzip" in head and "vary: accept-encoding" in head
 
 
 def test_local_statuses_have_their_origin(gateway, tmp_path):

@@ -41,6 +41,7 @@ static const char every_key[] =
     "          buffer: 1MiB, backoff: {initial: 10ms, multiplier: 1.5, jitter: 0%, max: 1s}}\n"
     "  rate_limit: {rate: 600/m, burst: 20, key: 'header:X-Api-Key'}\n"
     "  message_limit: {rate: 7/s, burst: 5, action: reject}\n"
+    "  fault: {abort: ABORTED, share: 5%}\n"
     "  max_message: 3MiB\n"
     "  unify: 503\n"
     "  cors: {origins: [https://a.example, 'http://b:8080'], credentials: true, max_age: 3s}\n"

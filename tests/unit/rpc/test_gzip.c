@@ -81,10 +81,58 @@ static void what_is_cut_or_changed_is_malformed(void **state)
     fg_mem_cleanup(&mem);
 }
 
+/* Each part can be read when it has come, and at the end it is one gzip. */
+static void a_stream_can_be_read_as_it_comes(void **state)
+{
+    struct fg_outq part, packed, again;
+    struct fg_mem mem;
+    (void)state;
+
+    fg_mem_init(&mem);
+    fg_outq_init(&part, &mem);
+    fg_outq_init(&packed, &mem);
+    fg_outq_init(&again, &mem);
+    struct fg_gzip_stream *stream = fg_gzip_stream_new();
+    for (size_t i = 1; i <= 3; i++) {
+        fill(&part, 10000 * i);
+        fg_gzip_stream_feed(stream, &part, false, &packed);
+        assert_int_equal(fg_gzip_inflate(&packed, 1 << 20, &again), FG_GZIP_MALFORMED); /* not whole, but there */
+        assert_int_equal(again.bytes, 10000 * i * (i + 1) / 2);
+        fg_outq_cleanup(&again);
+        fg_outq_cleanup(&part);
+    }
+    fg_gzip_stream_feed(stream, &part, true, &packed);
+    assert_int_equal(fg_gzip_inflate(&packed, 1 << 20, &again), FG_GZIP_OK);
+    assert_int_equal(again.bytes, 60000);
+    fg_gzip_stream_free(stream);
+    fg_gzip_stream_free(NULL);
+    fg_outq_cleanup(&again);
+    fg_outq_cleanup(&packed);
+    fg_mem_cleanup(&mem);
+}
+
+static void lists_say_whether_gzip_is_wanted(void **state)
+{
+    static const char *const yes[] = {
+        "gzip", "GZip", "br, gzip", "br,gzip;q=0.5", " gzip ; q=1 ,x", "identity,\tgzip", "gzip;q=0.001"};
+    static const char *const no[] = {"",           "x-gzip", "gzipped", "br",      "gzip;q=0", "gzip;q=0.000",
+                                     "gzip; Q=0.", ",,,",    "*",       "gzip;x=1"};
+    (void)state;
+
+    for (size_t i = 0; i < FG_ARRAY_LEN(yes); i++)
+        if (!fg_gzip_is_accepted(fg_str_from(yes[i])))
+            fail_msg("not taken for gzip: %s", yes[i]);
+    for (size_t i = 0; i < FG_ARRAY_LEN(no); i++)
+        if (fg_gzip_is_accepted(fg_str_from(no[i])))
+            fail_msg("taken for gzip: %s", no[i]);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_is_packed_is_unpacked),
+        cmocka_unit_test(a_stream_can_be_read_as_it_comes),
+        cmocka_unit_test(lists_say_whether_gzip_is_wanted),
         cmocka_unit_test(what_is_cut_or_changed_is_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
