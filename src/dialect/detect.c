@@ -111,7 +111,8 @@ void fg_dialect_start(struct fg_call_env *env, struct fg_stream *client, struct 
         fg_call_start(env, &fg_dialect_http, client, request, flags);
         return;
     }
-    if (fg_conn_is_h2(client->conn) && is_grpc_json(env, request, type)) {
+    bool whole = !(flags & FG_H2_TOO_LARGE); /* else the call only says so, in the form that its type asks for */
+    if (whole && fg_conn_is_h2(client->conn) && is_grpc_json(env, request, type)) {
         fg_face_start(env, &fg_face_grpc_web, client, request, flags);
         return;
     }

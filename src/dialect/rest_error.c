@@ -1,7 +1,9 @@
 /* Errors as JSON, for REST and plain HTTP. */
 #include "dialect/connect.h"
 #include "dialect/rest.h"
+#include "rpc/base64_stream.h"
 #include "rpc/descriptor_wire.h"
+#include "rpc/error_details.h"
 #include "rpc/json_write.h"
 
 #include <stdlib.h>
@@ -32,37 +34,7 @@ unsigned fg_rest_http_status(const struct fg_call *call, enum fg_status code)
     return fg_status_to_http(code);
 }
 
-/* ---- the details that the gateway itself makes ---- */
-
-static void put_error_info(struct fg_json_out *out, struct fg_str bytes)
-{
-    struct fg_wire wire = fg_wire_of(bytes);
-    struct fg_wire_field field, part;
-    const char *before = ",\"metadata\":{";
-
-    while (fg_wire_next(&wire, &field)) {
-        if (field.number == 1)
-            put_pair(out, ",\"reason\":", field.bytes);
-        else if (field.number == 2)
-            put_pair(out, ",\"domain\":", field.bytes);
-    }
-    wire = fg_wire_of(bytes);
-    while (fg_wire_next(&wire, &field)) {
-        struct fg_wire entry = fg_wire_of(field.bytes);
-        struct fg_str key = FG_STR(""), value = FG_STR("");
-        if (field.number != 3)
-            continue;
-        while (fg_wire_next(&entry, &part))
-            *(part.number == 1 ? &key : &value) = part.bytes;
-        put_pair(out, before, key);
-        put_pair(out, ":", value);
-        before = ",";
-    }
-    if (before[1] == '\0')
-        fg_json_put(out, '}');
-}
-
-/* RetryInfo.retry_delay. */
+/* RetryInfo.retry_delay */
 static uint64_t delay_ns(struct fg_str bytes)
 {
     struct fg_wire wire = fg_wire_of(bytes);
@@ -77,13 +49,6 @@ static uint64_t delay_ns(struct fg_str bytes)
             ns += part.number == 1 ? FG_MIN(part.value, (uint64_t)1000000) * FG_S : FG_MIN(part.value, (uint64_t)FG_S);
     }
     return ns;
-}
-
-static void put_retry_info(struct fg_json_out *out, struct fg_arena *arena, struct fg_str bytes)
-{
-    uint64_t ns = delay_ns(bytes);
-    put_pair(out, ",\"retryDelay\":",
-             fg_arena_printf(arena, "%llu.%09llus", (unsigned long long)(ns / FG_S), (unsigned long long)(ns % FG_S)));
 }
 
 /* ---- details ---- */
@@ -109,17 +74,17 @@ static bool read_any(struct fg_str bytes, struct any *any)
     return !wire.failed && any->name.len > 0;
 }
 
-/* The message's JSON, or nothing if it is not known. */
-static bool print_known(struct fg_face *face, const struct fg_descriptors *descriptors, const struct any *any,
-                        struct fg_outq *json)
+/* The message's JSON, or nothing if it is not known to the service or to all. */
+static bool print_known(const struct fg_descriptors *descriptors, const struct any *any, struct fg_outq *json)
 {
     const struct fg_message *type = descriptors ? fg_descriptors_message(descriptors, any->name) : NULL;
     struct fg_proto_to_json how = {.descriptors = descriptors};
     struct fg_proto_json_error error;
     struct fg_json_out out;
     char buffer[1024];
-    (void)face;
 
+    if (!type)
+        type = fg_descriptors_message(fg_error_details(), any->name);
     if (!type)
         return false;
     fg_json_out_init(&out, buffer, sizeof buffer, keep, json);
@@ -133,11 +98,7 @@ static void put_any(struct fg_face *face, const struct fg_descriptors *descripto
 
     fg_outq_init(&json, face->mem);
     put_pair(out, "{\"@type\":", any->url);
-    if (fg_str_eq(any->name, FG_STR("google.rpc.ErrorInfo"))) {
-        put_error_info(out, any->value);
-    } else if (fg_str_eq(any->name, FG_STR("google.rpc.RetryInfo"))) {
-        put_retry_info(out, face->arena, any->value);
-    } else if (print_known(face, descriptors, any, &json)) {
+    if (print_known(descriptors, any, &json)) {
         char *text = fg_alloc(json.bytes + 1);
         size_t len = json.bytes;
         fg_outq_read(&json, text, len);
@@ -150,7 +111,10 @@ static void put_any(struct fg_face *face, const struct fg_descriptors *descripto
         }
         free(text);
     } else {
-        put_pair(out, ",\"value\":", fg_base64_encode(face->arena, any->value.p, any->value.len));
+        size_t len = fg_base64_padded_len(any->value.len);
+        char *text = fg_arena_alloc(face->arena, len);
+        fg_base64_padded((const uint8_t *)any->value.p, any->value.len, text);
+        put_pair(out, ",\"value\":", (struct fg_str){text, len});
     }
     fg_json_put(out, '}');
     fg_outq_cleanup(&json);

@@ -74,6 +74,8 @@ class Backend(grpc.GenericRpcHandler):
             context.send_initial_metadata((("x-large", "h" * int(seen.get("do-headers"))), ("x-bytes-bin", b"\0\xff")))
         if seen.get("do-trailers"):
             context.set_trailing_metadata((("x-large", "t" * int(seen.get("do-trailers"))), ("x-end-bin", b"\1\xfe")))
+        if seen.get("do-details-bin"):
+            context.set_trailing_metadata((("grpc-status-details-bin", seen.get("do-details-bin")),))
         if seen.get("do-sleep"):
             self.release.wait(float(seen.get("do-sleep")))
         if seen.get("do-hang"):

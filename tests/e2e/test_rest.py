@@ -1,4 +1,5 @@
 """REST/JSON clients in front of gRPC services, by google.api.http rules."""
+import base64
 import gzip
 import json
 import socket
@@ -185,6 +186,30 @@ def test_streams_in_gzip_arrive_message_by_message(gate, backend, accept, form):
         assert whole.eof and text.count(b'"shelf"') == 3
     head = raw.split(b"\r\n\r\n")[0].decode().lower()
     assert f"content-type: {form}" in head and "content-encoding: gzip" in head and "vary: accept-encoding" in head
+
+
+def field(number, content):
+    assert len(content) < 128
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+@pytest.mark.parametrize("name, value, unpacked", [
+    ("BadRequest", field(1, field(1, b"order.id") + field(2, b"too small")),
+     {"fieldViolations": [{"field": "order.id", "description": "too small"}]}),
+    ("RetryInfo", field(1, b"\x08\x02\x10\x80\xca\xb5\xee\x01"), {"retryDelay": "2.500s"}),
+    ("ErrorInfo", field(1, b"WHY") + field(3, field(1, b"k") + field(2, b"v")), {"reason": "WHY", "metadata": {"k": "v"}}),
+    ("QuotaFailure", field(1, field(6, field(1, b"zone") + field(2, b"eu")) + b"\x38\x05"),
+     {"violations": [{"quotaDimensions": {"zone": "eu"}, "quotaValue": "5"}]}),
+    ("BadRequest", b"\xff", {"value": "/w=="}),
+    ("NeverHeardOf", b"\x01", {"value": "AQ=="})])
+def test_details_that_everybody_knows_are_unpacked(gate, name, value, unpacked):
+    """Although the service's descriptors do not have them."""
+    url = f"type.googleapis.com/google.rpc.{name}"
+    status = b"\x08\x03" + field(2, b"why") + field(3, field(1, url.encode()) + field(2, value))
+    answer = ask(gate, "h1", "GET", "/v1/orders/1", headers=[
+        ("do-code", "INVALID_ARGUMENT"), ("do-details-bin", base64.b64encode(status).decode())])
+    assert answer.status == 400 and json.loads(answer.body)["details"] == [{"@type": url, **unpacked}]
+    assert answer["retry-after"] == ("3" if name == "RetryInfo" else None)
 
 
 def test_local_statuses_have_their_origin(gateway, tmp_path):
