@@ -1,5 +1,8 @@
 /* Connect's streaming form: gRPC's messages with another last one, which is JSON and says how it ended. */
 #include "dialect/codec.h"
+
+#include <assert.h>
+
 #include "dialect/connect.h"
 #include "rpc/json_write.h"
 #include "rpc/message.h"
@@ -7,7 +10,8 @@
 struct connect_stream {
     struct fg_face face;
     struct fg_codec codec;
-    struct fg_outq in, out; /* JSON only: messages that are not whole */
+    struct fg_outq in, out;      /* JSON only: messages that are not whole */
+    struct fg_grpc_framing sent; /* else: where the answer stands */
 };
 
 static struct connect_stream *stream_of(struct fg_face *face)
@@ -91,10 +95,14 @@ static void send_data(struct fg_face *face, struct fg_buf buf)
 {
     struct connect_stream *stream = stream_of(face);
 
-    if (stream->codec.json)
+    if (stream->codec.json) {
         fg_codec_send(&stream->codec, face, &stream->out, buf, send_message);
-    else
-        fg_face_send(face, buf, false);
+        return;
+    }
+    int rc = fg_grpc_framing_feed(&stream->sent, buf.data, buf.len);
+    assert(rc == 0); /* the call has looked at its flags */
+    (void)rc;
+    fg_face_send(face, buf, false);
 }
 
 static int keep(void *context, const char *bytes, size_t len)
@@ -132,17 +140,14 @@ static void put_metadata(struct fg_json_out *out, const struct fg_headers *trail
         fg_json_put(out, '}');
 }
 
-static void send_end(struct fg_face *face, struct fg_headers *trailers, bool only)
+/* The envelope that says how it ended. */
+static void send_last(struct fg_face *face, const struct fg_headers *trailers)
 {
     bool failed = fg_connect_status(trailers) != FG_STATUS_OK;
-    struct fg_headers none;
     struct fg_outq json, envelope;
     struct fg_json_out out;
     char buffer[512];
 
-    fg_headers_init(&none);
-    if (only)
-        send_headers(face, &none);
     fg_outq_init(&json, face->mem);
     fg_outq_init(&envelope, face->mem);
     fg_outq_copy(&json, "{", 1);
@@ -157,6 +162,23 @@ static void send_end(struct fg_face *face, struct fg_headers *trailers, bool onl
     fg_message_put_prefix(&envelope, FG_MESSAGE_END_STREAM, json.bytes);
     fg_outq_move(&json, json.bytes, &envelope);
     fg_face_send_all(face, &envelope, true);
+}
+
+static void send_end(struct fg_face *face, struct fg_headers *trailers, bool only)
+{
+    struct connect_stream *stream = stream_of(face);
+    bool half = !fg_grpc_framing_at_boundary(&stream->sent);
+    struct fg_headers none;
+
+    fg_headers_init(&none);
+    if (only)
+        send_headers(face, &none);
+    if (half || stream->out.bytes > 0)
+        fg_face_half_message(face, trailers);
+    if (half) /* what says how it ended would be taken for the rest of the message */
+        fg_face_abort(face);
+    else
+        send_last(face, trailers);
 }
 
 static void cleanup(struct fg_face *face)

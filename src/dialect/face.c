@@ -281,6 +281,18 @@ void fg_face_own_status(struct fg_face *face, enum fg_reason reason, struct fg_s
     fg_headers_add_token(trailers, face->arena, FG_TOKEN_X_FUSEGATE_ORIGIN, fg_str_from(fg_source_name(reply.source)));
 }
 
+void fg_face_half_message(struct fg_face *face, struct fg_headers *trailers)
+{
+    const struct fg_header *field = fg_headers_get(trailers, FG_TOKEN_GRPC_STATUS);
+    enum fg_status code = FG_STATUS_UNKNOWN;
+
+    if (field)
+        fg_status_parse(field->value, &code);
+    if (code == FG_STATUS_OK)
+        fg_face_own_status(face, FG_REASON_UPSTREAM_PROTOCOL_ERROR,
+                           FG_STR("the endpoint's answer ends inside of a message"), trailers);
+}
+
 void fg_face_abort(struct fg_face *face)
 {
     face->aborting = true;

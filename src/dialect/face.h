@@ -78,6 +78,8 @@ void fg_face_own_status(struct fg_face *face, enum fg_reason reason, struct fg_s
                         struct fg_headers *trailers);
 /* Cuts the answer when what was sent is on its way: nothing else tells that it is not whole. */
 void fg_face_abort(struct fg_face *face);
+/* The endpoint's answer has ended inside of a message: if TRAILERS say OK they say so now. */
+void fg_face_half_message(struct fg_face *face, struct fg_headers *trailers);
 
 void fg_face_deliver(struct fg_face *face, struct fg_buf buf, bool end); /* gRPC bytes for the call; borrows BUF */
 void fg_face_deliver_all(struct fg_face *face, struct fg_outq *q, bool end);

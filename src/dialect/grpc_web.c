@@ -3,6 +3,7 @@
  */
 #include "dialect/codec.h"
 
+#include <assert.h>
 #include <strings.h>
 
 #include "rpc/base64_stream.h"
@@ -17,7 +18,8 @@ struct grpc_web {
     struct fg_base64_stream base64;
     bool plain; /* gRPC itself, not gRPC-Web */
     struct fg_codec codec;
-    struct fg_outq in, out; /* JSON only: messages that are not whole */
+    struct fg_outq in, out;      /* JSON only: messages that are not whole */
+    struct fg_grpc_framing sent; /* else: where the answer stands */
 };
 
 static struct grpc_web *web_of(struct fg_face *face)
@@ -202,10 +204,14 @@ static void send_data(struct fg_face *face, struct fg_buf buf)
 {
     struct grpc_web *web = web_of(face);
 
-    if (web->codec.json)
+    if (web->codec.json) {
         fg_codec_send(&web->codec, face, &web->out, buf, send_message);
-    else
-        send_bytes(face, buf, false);
+        return;
+    }
+    int rc = fg_grpc_framing_feed(&web->sent, buf.data, buf.len);
+    assert(rc == 0); /* the call has looked at its flags */
+    (void)rc;
+    send_bytes(face, buf, false);
 }
 
 /* HTTP status and content type stand in front of trailers that come alone. */
@@ -242,13 +248,20 @@ static void send_trailers(struct grpc_web *web, struct fg_headers *trailers, boo
 
 static void send_end(struct fg_face *face, struct fg_headers *trailers, bool only)
 {
+    struct grpc_web *web = web_of(face);
+    bool half = !fg_grpc_framing_at_boundary(&web->sent);
     size_t len = 5, at = 5;
 
-    if (web_of(face)->plain) {
-        send_trailers(web_of(face), trailers, only);
+    if (half || web->out.bytes > 0)
+        fg_face_half_message(face, trailers);
+    if (half) { /* trailers would be taken for the rest of the message */
+        fg_face_abort(face);
         return;
     }
-
+    if (web->plain) {
+        send_trailers(web, trailers, only);
+        return;
+    }
     if (only)
         send_only_head(face, trailers);
     for (uint32_t i = 0; i < trailers->len; i++)
