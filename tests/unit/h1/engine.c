@@ -210,9 +210,8 @@ void engine_pull(struct engine *e)
 
 /* ---- the user ---- */
 
-void engine_fields(struct engine *e, struct fg_arena *arena, struct fg_headers *headers, const char *fields)
+void engine_fields(struct fg_arena *arena, struct fg_headers *headers, const char *fields)
 {
-    (void)e;
     fg_headers_init(headers);
     while (*fields) {
         const char *end = strchr(fields, '\n'), *colon = strchr(fields + 1, ':');
@@ -226,7 +225,7 @@ void engine_answer(struct engine *e, const char *fields, bool end)
 {
     struct fg_headers headers;
 
-    engine_fields(e, fg_h1_stream_arena(e->stream), &headers, fields);
+    engine_fields(fg_h1_stream_arena(e->stream), &headers, fields);
     fg_h1_stream_send_headers(e->stream, &headers, end);
 }
 
@@ -236,7 +235,7 @@ void engine_request(struct engine *e, const char *fields, bool end)
     struct fg_arena arena;
 
     fg_arena_init(&arena, &e->mem);
-    engine_fields(e, &arena, &headers, fields);
+    engine_fields(&arena, &headers, fields);
     e->stream = fg_h1_request(&e->conn, &headers, end);
     fg_arena_cleanup(&arena);
 }
@@ -250,6 +249,6 @@ void engine_trailers(struct engine *e, const char *fields)
 {
     struct fg_headers headers;
 
-    engine_fields(e, fg_h1_stream_arena(e->stream), &headers, fields);
+    engine_fields(fg_h1_stream_arena(e->stream), &headers, fields);
     fg_h1_stream_send_trailers(e->stream, &headers);
 }

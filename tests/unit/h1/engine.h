@@ -49,7 +49,7 @@ void engine_pull(struct engine *e);                               /* appends to 
 /* ---- what the user of the engine does ---- */
 
 /* FIELDS: "name: value" lines that end with LF; names may be pseudo-headers. */
-void engine_fields(struct engine *e, struct fg_arena *arena, struct fg_headers *headers, const char *fields);
+void engine_fields(struct fg_arena *arena, struct fg_headers *headers, const char *fields);
 void engine_answer(struct engine *e, const char *fields, bool end);
 void engine_request(struct engine *e, const char *fields, bool end);
 void engine_content(struct engine *e, const char *content, bool end);
