@@ -103,11 +103,9 @@ static void check_unary(const struct result *result)
 static void check_result(const struct exchange *x, const struct result *result, uint8_t form)
 {
     check_reset(x, result);
-    if (form % 4 == STREAM && result->reset)
-        return;
-    if (form % 4 == STREAM)
+    if (result->finished && form % 4 == STREAM)
         check_stream(result);
-    else
+    else if (result->finished)
         check_unary(result);
     if (form & JSON || form % 4 != STREAM || result->up_ended)
         check(is_whole(&result->up), "the endpoint got half a message");

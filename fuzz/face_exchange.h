@@ -36,6 +36,30 @@ static void begin_request(const struct exchange *x)
     fg_dialect_start(&world.env, &world.down, &headers, 0);
 }
 
+static void close_up(enum fg_h2_close_by by)
+{
+    struct fg_h2_close why = {.by = by, .code = FG_H2_INTERNAL_ERROR, .reason = "fuzz"};
+
+    world.up_lives = false;
+    world.up.events->on_close(&world.up, &why);
+}
+
+static void send_trailers(const struct exchange *x)
+{
+    struct fg_headers trailers;
+
+    engine_fields(&world.up_arena, &trailers,
+                  x->options & FAILS ? "grpc-status: 5\ngrpc-message: a%20\"b\"\nx-trailer: t\n"
+                                     : "grpc-status: 0\nx-trailer: t\nx-trailer: \"u\"\n");
+    if (x->options & DETAILS)
+        fg_headers_add_token(&trailers, &world.up_arena, FG_TOKEN_GRPC_STATUS_DETAILS_BIN,
+                             fg_base64_encode(&world.up_arena, x->answer.p, FG_MIN(x->answer.len, (size_t)200)));
+    world.up.events->on_headers(&world.up, &trailers, FG_H2_TRAILERS | FG_H2_END_STREAM);
+    turn(x);
+    if (world.up_lives)
+        close_up(FG_H2_CLOSED_COMPLETE);
+}
+
 static void send_answer(const struct exchange *x, uint32_t *seed)
 {
     struct fg_headers headers;
@@ -53,20 +77,11 @@ static void send_answer(const struct exchange *x, uint32_t *seed)
         fg_buf_unref(&buf);
         turn(x);
     }
-    if (!world.up_lives)
-        return;
-    engine_fields(&world.up_arena, &headers,
-                  x->options & FAILS ? "grpc-status: 5\ngrpc-message: a%20\"b\"\nx-trailer: t\n"
-                                     : "grpc-status: 0\nx-trailer: t\nx-trailer: \"u\"\n");
-    if (x->options & DETAILS)
-        fg_headers_add_token(&headers, &world.up_arena, FG_TOKEN_GRPC_STATUS_DETAILS_BIN,
-                             fg_base64_encode(&world.up_arena, x->answer.p, FG_MIN(x->answer.len, (size_t)200)));
-    world.up.events->on_headers(&world.up, &headers, FG_H2_TRAILERS | FG_H2_END_STREAM);
+    if (world.up_lives && x->options & LOST)
+        close_up(FG_H2_CLOSED_PEER_RESET);
+    else if (world.up_lives)
+        send_trailers(x);
     turn(x);
-    if (!world.up_lives)
-        return;
-    world.up_lives = false;
-    world.up.events->on_close(&world.up, &(struct fg_h2_close){.by = FG_H2_CLOSED_COMPLETE});
 }
 
 static void end_exchange(void)
@@ -98,15 +113,18 @@ static void play(const struct exchange *x, struct result *result, uint32_t *seed
     begin_request(x);
     if (x->options & EARLY)
         send_answer(x, seed);
-    for (size_t at = 0, piece; (at < x->request.len || at == 0) && world.down_lives; at += FG_MAX(piece, (size_t)1)) {
-        piece = seed ? next_cut(seed, x->request.len - at) : x->request.len;
+    size_t stop = x->options & LEAVES ? x->request.len / 2 : x->request.len;
+    for (size_t at = 0, piece; (at < stop || at == 0) && world.down_lives; at += FG_MAX(piece, (size_t)1)) {
+        piece = seed ? next_cut(seed, stop - at) : stop;
         struct fg_buf buf = fg_buf_copy(x->request.p + at, piece);
-        world.down.events->on_data(&world.down, buf, at + piece == x->request.len);
+        world.down.events->on_data(&world.down, buf, at + piece == stop && !(x->options & LEAVES));
         fg_buf_unref(&buf);
         turn(x);
     }
-    send_answer(x, seed);
-    check(result->finished || result->reset, "a request without an answer");
+    if (!(x->options & LEAVES)) {
+        send_answer(x, seed);
+        check(result->finished || result->reset, "a request without an answer");
+    }
     end_exchange();
 }
 

@@ -18,7 +18,15 @@
 #define MAX_MESSAGE 4096 /* of the route */
 #define KEPT_MAX    (2u << 20)
 
-enum { FRAMED = 1, GZIP = 2, FAILS = 4, DETAILS = 8, EARLY = 16 /* the endpoint answers before it has the request */ };
+enum {
+    FRAMED = 1,
+    GZIP = 2,
+    FAILS = 4,
+    DETAILS = 8,
+    EARLY = 16, /* the endpoint answers before it has the request */
+    LOST = 32,  /* the endpoint's stream is reset where its trailers would stand */
+    LEAVES = 64 /* the client goes away in the middle of its request */
+};
 
 struct exchange {
     const char *method, *path, *content_type, *fields; /* of the request; FIELDS: "name: value" lines */

@@ -72,7 +72,7 @@ static void check_answer(struct result *result, bool is_text)
 static void check_result(const struct exchange *x, struct result *result, uint8_t form)
 {
     check_reset(x, result);
-    if (!(form & PLAIN) && !result->reset)
+    if (!(form & PLAIN) && result->finished)
         check_answer(result, !!(form & TEXT) ^ !!(form & OTHER_ANSWER));
     if (form & (JSON | PLAIN) || result->up_ended)
         check(is_whole(&result->up), "the endpoint got half a message");
