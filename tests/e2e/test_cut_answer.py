@@ -58,7 +58,8 @@ clusters: {c: {endpoints: [$service], breaker: {enabled: false}}}
                f"http://{gate.address}/t.Echo/Unary"]
     done = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT + 5)
     assert done.returncode == (18 if version == "h1" else 92), done  # the transfer was cut
-    assert (message(b"\x08\x07") + half).startswith(content_of(kind, done.stdout))  # and nothing else
+    sent, got = message(b"\x08\x07") + half, content_of(kind, done.stdout)
+    assert got == sent if version == "h1" else sent.startswith(got)  # curl may drop what came with a reset
     code = "INTERNAL" if ends else "UNAVAILABLE"
     assert gate.metric("calls_total", code=code) == 1
     answer = request(gate, version, "/t.Echo/Unary", kind)
