@@ -24,6 +24,7 @@ static struct fg_str line(const char **at, const char *end)
 
 static void route(const struct fg_descriptors *set, struct fg_str path, struct fg_str query)
 {
+    const struct fg_json_to_proto how = {.descriptors = set};
     struct fg_proto_json_error error;
     struct fg_http_match match;
     struct fg_proto_out out;
@@ -35,7 +36,7 @@ static void route(const struct fg_descriptors *set, struct fg_str path, struct f
     fg_mem_init(&mem);
     fg_arena_init(&arena, &mem);
     fg_proto_out_init(&out, &mem, 1 << 20);
-    if (fg_http_put_fields(&match, query, set, &arena, &out, &error) != 0)
+    if (fg_http_put_fields(&match, query, &how, &arena, &out, &error) != 0)
         check(error.code == FG_STATUS_INVALID_ARGUMENT && error.message[0] != '\0');
     fg_proto_out_cleanup(&out);
     fg_arena_cleanup(&arena);

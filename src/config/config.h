@@ -168,6 +168,8 @@ struct fg_config_fault {
     double share;   /* 0..1, of the calls */
 };
 
+enum fg_config_unknown { FG_UNKNOWN_REJECT, FG_UNKNOWN_IGNORE };
+
 struct fg_config_route {
     enum fg_config_path_match path_match;
     const char *path; /* "/pkg.Service/" for method "pkg.Service/ *" */
@@ -189,6 +191,7 @@ struct fg_config_route {
     struct fg_config_fault fault;
     uint64_t max_message; /* bytes; of what is kept whole because its form is changed */
     struct fg_config_cors cors;
+    enum fg_config_unknown unknown_fields; /* of JSON */
     unsigned unify; /* HTTP status of everything that a breaker would count; 0: each has its own */
     int line;       /* where the file defines it */
 };

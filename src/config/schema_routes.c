@@ -261,6 +261,9 @@ static const struct fg_table cors_table = {
 
 /* ---- routes ---- */
 
+static const struct fg_key_word unknown_fields[] = {
+    {"reject", FG_UNKNOWN_REJECT}, {"ignore", FG_UNKNOWN_IGNORE}, {NULL, 0}};
+
 #define F(member) FIELD(struct fg_raw_route, member)
 static const struct fg_key route_keys[] = {
     {.name = "match",
@@ -291,6 +294,14 @@ static const struct fg_key route_keys[] = {
     NUMBER(SIZE, "max_message", out.max_message, "4MiB", 1, 255 * MIB,
            "The largest message that the gateway keeps whole to change its form, for clients that do not speak gRPC. A "
            "larger one ends the call with RESOURCE_EXHAUSTED."),
+    {.name = "unknown_fields",
+     .type = FG_KEY_ENUM,
+     F(out.unknown_fields),
+     .words = unknown_fields,
+     .default_text = "reject",
+     .description =
+         "What becomes of fields of JSON and of queries that the service does not have: reject ends the call "
+         "with INVALID_ARGUMENT, ignore leaves them out."},
     NUMBER(INTEGER, "unify", out.unify, "0", 0, 599,
            "The HTTP status that REST clients get for every failure or overload (`outcomes`), such as 503. 0: each "
            "code has "

@@ -106,10 +106,16 @@ void fg_codec_fail(struct fg_face *face, const struct fg_proto_json_error *error
                  request || error->code == FG_STATUS_RESOURCE_EXHAUSTED ? error->code : FG_STATUS_INTERNAL, text);
 }
 
+struct fg_json_to_proto fg_codec_reading(const struct fg_codec *codec, const struct fg_face *face)
+{
+    bool ignore = face->call && face->call->route && face->call->route->unknown_fields == FG_UNKNOWN_IGNORE;
+    return (struct fg_json_to_proto){.descriptors = codec->descriptors, .ignore_unknown = ignore};
+}
+
 bool fg_codec_to_proto(struct fg_codec *codec, struct fg_face *face, struct fg_outq *content, bool compressed,
                        struct fg_outq *out)
 {
-    struct fg_json_to_proto how = {.descriptors = codec->descriptors};
+    const struct fg_json_to_proto how = fg_codec_reading(codec, face);
     struct fg_proto_json_error error;
     struct fg_proto_out proto;
     size_t parts_len;

@@ -4,6 +4,7 @@
 
 #include "dialect/face.h"
 #include "rpc/descriptor.h"
+#include "rpc/proto_json.h"
 
 struct fg_codec {
     bool json;
@@ -20,6 +21,9 @@ void fg_codec_begin(struct fg_codec *codec, struct fg_face *face, const struct f
                     struct fg_str encoding, struct fg_str accepts, struct fg_headers *out);
 void fg_codec_cleanup(struct fg_codec *codec);
 void fg_codec_answers_in(struct fg_codec *codec, struct fg_str encoding);
+
+/* How the client's JSON is read: as its route says. */
+struct fg_json_to_proto fg_codec_reading(const struct fg_codec *codec, const struct fg_face *face);
 
 /* Turns CONTENT, JSON, into a gRPC message at the end of OUT. False: the call has been ended with an error. */
 bool fg_codec_to_proto(struct fg_codec *codec, struct fg_face *face, struct fg_outq *content, bool compressed,

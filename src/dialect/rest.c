@@ -168,11 +168,10 @@ static void put_raw(struct rest *rest, struct fg_proto_out *out, const struct fg
         fg_proto_put_bytes(out, parts[i].p, parts[i].len);
 }
 
-static int put_content(struct rest *rest, const struct fg_str *parts, size_t parts_len, struct fg_proto_out *out,
-                       struct fg_proto_json_error *error)
+static int put_content(struct rest *rest, const struct fg_json_to_proto *how, const struct fg_str *parts,
+                       size_t parts_len, struct fg_proto_out *out, struct fg_proto_json_error *error)
 {
     const struct fg_http_binding *binding = rest->match.binding;
-    struct fg_json_to_proto how = {.descriptors = rest->codec.descriptors};
     bool empty = parts_len == 0;
 
     if (binding->body == FG_HTTP_BODY_NONE)
@@ -191,8 +190,8 @@ static int put_content(struct rest *rest, const struct fg_str *parts, size_t par
     if (empty) /* no content is an empty message, as grpc-gateway and Envoy have it */
         return 0;
     if (binding->body == FG_HTTP_BODY_FIELD)
-        return fg_json_to_proto_field(&how, binding->body_field, parts, parts_len, out, error);
-    return fg_json_to_proto(&how, binding->method->input, parts, parts_len, out, error);
+        return fg_json_to_proto_field(how, binding->body_field, parts, parts_len, out, error);
+    return fg_json_to_proto(how, binding->method->input, parts, parts_len, out, error);
 }
 
 /* What is kept in `in` is one message: it goes on. */
@@ -209,9 +208,10 @@ static bool deliver(struct rest *rest, bool end)
     struct fg_str *parts = fg_message_parts(&rest->in, &parts_len);
     fg_outq_init(&canonical, face->mem);
     fg_proto_out_init(&proto, face->mem, fg_face_max_message(face));
-    int rc = put_content(rest, parts, parts_len, &proto, &error);
+    const struct fg_json_to_proto how = fg_codec_reading(&rest->codec, face);
+    int rc = put_content(rest, &how, parts, parts_len, &proto, &error);
     if (rc == 0)
-        rc = fg_http_put_fields(&rest->match, rest->query, rest->codec.descriptors, face->arena, &proto, &error);
+        rc = fg_http_put_fields(&rest->match, rest->query, &how, face->arena, &proto, &error);
     if (rc == 0 && proto.failed) {
         fg_codec_too_large(face, "request");
     } else if (rc == 0) {

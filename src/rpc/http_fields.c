@@ -48,21 +48,20 @@ static bool decode(struct fg_arena *arena, struct fg_str text, enum how how, str
 }
 
 static int put(const struct fg_field *const *path, uint32_t depth, struct fg_str text,
-               const struct fg_descriptors *descriptors, struct fg_proto_out *out, struct fg_proto_json_error *error)
+               const struct fg_json_to_proto *how, struct fg_proto_out *out, struct fg_proto_json_error *error)
 {
-    struct fg_json_to_proto how = {.descriptors = descriptors};
 
     for (uint32_t i = 0; i + 1 < depth; i++)
         if (!fg_proto_begin(out, path[i]->number))
             return fail(error, path[i]->name, "messages are nested too deep");
-    int rc = fg_text_to_proto_field(&how, path[depth - 1], text, out, error);
+    int rc = fg_text_to_proto_field(how, path[depth - 1], text, out, error);
     for (uint32_t i = 0; i + 1 < depth && rc == 0; i++)
         fg_proto_end(out, true);
     return rc;
 }
 
 static int put_variable(const struct fg_http_match *match, const struct fg_http_variable *variable,
-                        const struct fg_descriptors *descriptors, struct fg_arena *arena, struct fg_proto_out *out,
+                        const struct fg_json_to_proto *how, struct fg_arena *arena, struct fg_proto_out *out,
                         struct fg_proto_json_error *error)
 {
     size_t last = variable->last ? variable->last : match->segments_len;
@@ -74,7 +73,7 @@ static int put_variable(const struct fg_http_match *match, const struct fg_http_
     }
     if (!decode(arena, raw, variable->multi ? SEGMENTS : SEGMENT, &text))
         return fail(error, variable->path[variable->depth - 1]->name, "the path has a malformed escape");
-    return put(variable->path, variable->depth, text, descriptors, out, error);
+    return put(variable->path, variable->depth, text, how, out, error);
 }
 
 /* ---- query ---- */
@@ -92,7 +91,7 @@ static bool is_bound(const struct fg_http_binding *binding, const struct fg_fiel
 }
 
 static int put_parameter(const struct fg_http_binding *binding, struct fg_str name, struct fg_str value,
-                         const struct fg_descriptors *descriptors, struct fg_proto_out *out,
+                         const struct fg_json_to_proto *how, struct fg_proto_out *out,
                          struct fg_proto_json_error *error)
 {
     const struct fg_field *path[FG_PROTO_JSON_DEPTH];
@@ -104,6 +103,8 @@ static int put_parameter(const struct fg_http_binding *binding, struct fg_str na
         const char *dot = memchr(rest.p, '.', rest.len);
         struct fg_str part = {rest.p, dot ? (size_t)(dot - rest.p) : rest.len};
         const struct fg_field *field = message ? fg_message_field_named(message, part) : NULL;
+        if (!field && how->ignore_unknown)
+            return 0;
         if (!field || depth == FG_PROTO_JSON_DEPTH)
             return fail(error, name, "the query names no field of the request");
         path[depth++] = field;
@@ -118,7 +119,7 @@ static int put_parameter(const struct fg_http_binding *binding, struct fg_str na
         return fail(error, name, "a map cannot be given in a query");
     if (is_bound(binding, path, depth))
         return fail(error, name, "the path or the content has this field already");
-    return put(path, depth, value, descriptors, out, error);
+    return put(path, depth, value, how, out, error);
 }
 
 /* "name=value&..." */
@@ -148,13 +149,13 @@ bool fg_http_query_get(struct fg_str query, struct fg_str name, struct fg_arena 
     return false;
 }
 
-int fg_http_put_fields(const struct fg_http_match *match, struct fg_str query, const struct fg_descriptors *descriptors,
+int fg_http_put_fields(const struct fg_http_match *match, struct fg_str query, const struct fg_json_to_proto *how,
                        struct fg_arena *arena, struct fg_proto_out *out, struct fg_proto_json_error *error)
 {
     const struct fg_http_binding *binding = match->binding;
 
     for (size_t i = 0; i < binding->variables_len; i++)
-        if (put_variable(match, &binding->variables[i], descriptors, arena, out, error) != 0)
+        if (put_variable(match, &binding->variables[i], how, arena, out, error) != 0)
             return -1;
     if (binding->body == FG_HTTP_BODY_ALL)
         return 0; /* the content has all that the path has not; a query says nothing */
@@ -164,7 +165,7 @@ int fg_http_put_fields(const struct fg_http_match *match, struct fg_str query, c
             return fail(error, FG_STR(""), "the query has too many parameters");
         if (!decode(arena, raw, QUERY, &name) || !decode(arena, rest, QUERY, &value))
             return fail(error, raw, "the query has a malformed escape");
-        if (put_parameter(binding, name, value, descriptors, out, error) != 0)
+        if (put_parameter(binding, name, value, how, out, error) != 0)
             return -1;
     }
     return 0;

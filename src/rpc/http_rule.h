@@ -54,7 +54,7 @@ enum fg_http_found fg_http_route(const struct fg_http_router *router, struct fg_
                                  struct fg_http_match *match);
 
 /* Appends the fields that the path and QUERY (without "?") have to OUT. 0, or -1 and ERROR. ARENA takes copies. */
-int fg_http_put_fields(const struct fg_http_match *match, struct fg_str query, const struct fg_descriptors *descriptors,
+int fg_http_put_fields(const struct fg_http_match *match, struct fg_str query, const struct fg_json_to_proto *how,
                        struct fg_arena *arena, struct fg_proto_out *out, struct fg_proto_json_error *error)
     __attribute__((warn_unused_result));
 

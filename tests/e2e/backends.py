@@ -8,8 +8,7 @@ import grpc
 
 from gateway import TIMEOUT
 
-OPTIONS = [("grpc.max_receive_message_length", 32 << 20), ("grpc.max_send_message_length", 32 << 20),
-           ("grpc.so_reuseport", 0), ("grpc.max_metadata_size", 1 << 20)]
+OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_metadata_size", 1 << 20)]
 
 
 class Seen:
@@ -38,12 +37,13 @@ class Backend(grpc.GenericRpcHandler):
     waits until the call ends, `do-sleep` waits that many seconds, `do-headers`/`do-trailers` (bytes) sends one of that
     size, `do-count` and `do-size` size the answer of ServerStream."""
 
-    def __init__(self, address="127.0.0.1:0", workers=160, credentials=None):
+    def __init__(self, address="127.0.0.1:0", workers=160, credentials=None, max_message=32 << 20):
         self.seen = []
         self.arrived = threading.Condition()
         self.release = threading.Event()  # lets hanging calls answer
         self.server = grpc.server(futures.ThreadPoolExecutor(workers), handlers=(self,),
-                                  options=OPTIONS, compression=grpc.Compression.NoCompression)
+                                  options=[("grpc.max_receive_message_length", max_message),
+                                           ("grpc.max_send_message_length", max_message), *OPTIONS], compression=grpc.Compression.NoCompression)
         port = self.server.add_secure_port(address, credentials) if credentials else \
             self.server.add_insecure_port(address)
         assert port, f"cannot listen on {address}"

@@ -2,12 +2,14 @@
 import base64
 import gzip
 import json
+import os
 import socket
 import subprocess
 import zlib
 
 import pytest
 
+from backends import Backend
 from faces import CODES, VERSIONS, request
 from gateway import TIMEOUT, free_port
 from rest_proto import compile_set
@@ -163,6 +165,50 @@ def test_gzip_both_ways(gate):
                  [("content-encoding", "gzip"), ("accept-encoding", "gzip")])
     assert answer["content-encoding"] == "gzip" and json.loads(gzip.decompress(answer.body))["shelf"] == "s" * 5000
     assert ask(gate, "h1", "POST", "/v1/orders", b"{}", [("content-encoding", "br")]).status == 415
+
+
+def test_unknown_fields(gateway, backend, tmp_path):
+    text = """
+listeners: [{address: $listen}]
+routes: [{cluster: c, unknown_fields: %s, max_message: 100MiB}]
+clusters: {c: {endpoints: [$backend], descriptors: $set}}
+"""
+    for policy, status in (("reject", 400), ("ignore", 200)):
+        gate = gateway(text % policy, backend=backend.address, set=compile_set(tmp_path))
+        for method, path, body in (("POST", "/v1/orders", {"id": 1, "unheardOf": {"x": [1]}, "kind": "FOOD"}),
+                                   ("GET", "/v1/orders/1?unheard.of=1&kind=FOOD", b"")):
+            answer = ask(gate, "h1", method, path, body)
+            assert answer.status == status, answer.body
+            if policy == "ignore":
+                assert order(answer) == {"id": "1", "kind": "FOOD"}
+            else:
+                assert "unheard" in json.loads(answer.body)["error"]
+        # Connect asks in the same words
+        answer = request(gate, "h1", "/t.Echo/Unary", "application/json", b'{"unheardOf": 1}')
+        assert answer.status == status
+
+
+def test_a_message_is_kept_in_two_forms_at_most(gateway, tmp_path, monkeypatch):
+    """32 MiB of JSON become 32 MiB of protobuf and come back: no tree, and no third copy."""
+    monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") +  # what was freed does not count
+                       ":quarantine_size_mb=0:thread_local_quarantine_size_kb=0")
+    backend = Backend(max_message=64 << 20)
+    gate = gateway("""
+workers: 1
+listeners: [{address: $listen}]
+routes: [{cluster: c, max_message: 100MiB}]
+clusters: {c: {endpoints: [$backend], descriptors: $set}}
+""", backend=backend.address, set=compile_set(tmp_path))
+
+    def peak():
+        with open(f"/proc/{gate.process.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmHWM:"))
+    before, body = peak(), json.dumps({"tags": ["t" * 1000] * 33_000}).encode()
+    answer = ask(gate, "h2", "POST", "/v1/orders", body)
+    assert answer.status == 200 and len(answer.body) > 33_000_000
+    used = peak() - before
+    backend.close()
+    assert used < 2.9 * len(body), f"{used / len(body):.2f} times the message"
 
 
 @pytest.mark.parametrize("accept, form", [("*/*", "application/x-ndjson"), ("text/event-stream", "text/event-stream")])

@@ -43,6 +43,7 @@ static const char every_key[] =
     "  message_limit: {rate: 7/s, burst: 5, action: reject}\n"
     "  fault: {abort: ABORTED, share: 5%}\n"
     "  max_message: 3MiB\n"
+    "  unknown_fields: ignore\n"
     "  unify: 503\n"
     "  cors: {origins: [https://a.example, 'http://b:8080'], credentials: true, max_age: 3s}\n"
     "- {match: {path: /exact}, cluster: a}\n"

@@ -151,6 +151,7 @@ static void every_key_of_a_route_reaches_its_field(void **state)
     assert_int_equal(r->message_limit.action, FG_MESSAGE_REJECT);
     assert_int_equal(r->max_message, 3 << 20);
     assert_int_equal(r->unify, 503);
+    assert_int_equal(r->unknown_fields, FG_UNKNOWN_IGNORE);
     assert_int_equal(r->fault.abort, FG_STATUS_ABORTED);
     assert_float_equal(r->fault.share, 0.05, 1e-9);
     assert_int_equal(r->cors.origins_len, 2);

@@ -137,6 +137,7 @@ static void fill(const struct fg_descriptors *set, const char *path, const char 
     struct fg_proto_json_error error;
     struct fg_http_match match;
     struct fg_proto_out proto;
+    const struct fg_json_to_proto reading = {.descriptors = set};
     struct fg_json_out json;
     struct fg_arena arena;
     struct fg_outq q;
@@ -147,7 +148,7 @@ static void fill(const struct fg_descriptors *set, const char *path, const char 
     fg_outq_init(&q, &mem);
     fg_proto_out_init(&proto, &mem, 100000);
     assert_int_equal(fg_http_route(fg_descriptors_http(set), FG_STR("GET"), fg_str_from(path), &match), FG_HTTP_FOUND);
-    if (fg_http_put_fields(&match, fg_str_from(query), set, &arena, &proto, &error) != 0) {
+    if (fg_http_put_fields(&match, fg_str_from(query), &reading, &arena, &proto, &error) != 0) {
         snprintf(out, len, "%s: %s", error.path, error.message);
     } else {
         uint8_t bytes[4096];
