@@ -65,34 +65,65 @@ void fg_json_put_i64(struct fg_json_out *out, int64_t value)
     fg_json_put_u64(out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
-static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+#define PLACES_MAX 9
 
-/* Prices and quantities: a decimal with few places. N / 10^k with N up to 2^53 is rounded once, as a reader of that
- * decimal would round it: when it gives VALUE back, the decimal does too. While N has at most 15 digits (of a float 7)
- * no other decimal of that length does, and so none that is shorter. false: it is another number. */
-static bool put_short(struct fg_json_out *out, double value, bool is_float)
+static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+
+_Static_assert(FG_ARRAY_LEN(powers) == PLACES_MAX + 1, "a power for each number of places");
+
+/* DIGITS / 10^PLACES, DIGITS below 10^15. */
+static void put_decimal(struct fg_json_out *out, bool negative, uint64_t digits, unsigned places)
+{
+    char text[28], *end = text + sizeof text, *begin = end;
+
+    if (places > 0) {
+        uint64_t unit = (uint64_t)powers[places];
+        begin = digits_before(end, digits % unit + unit); /* the unit keeps leading zeros */
+        *begin = '.';
+        digits /= unit;
+    }
+    begin = digits_before(begin, digits);
+    if (negative)
+        *--begin = '-';
+    fg_json_put_raw(out, begin, (size_t)(end - begin));
+}
+
+/* Prices, quantities, coordinates: a decimal with few places. N / 10^k with N up to 2^53 is rounded once, as a reader
+ * of that decimal would round it: when it gives VALUE back, the decimal does too. While N has at most 15 digits no
+ * other decimal of that length does, and so none that is shorter: one trial with as many places as fit is enough, and
+ * zeros at its end are taken off. false: it is another number. */
+static bool put_short_double(struct fg_json_out *out, double value)
+{
+    double magnitude = fabs(value);
+    unsigned places = PLACES_MAX;
+
+    while (places > 0 && magnitude * powers[places] >= 1e15 - 1)
+        places--;
+    if (!(magnitude * powers[places] < 1e15 - 1))
+        return false;
+    uint64_t digits = (uint64_t)(magnitude * powers[places] + 0.5);
+    if ((double)digits / powers[places] != magnitude)
+        return false;
+    for (; places > 0 && digits % 10 == 0; places--)
+        digits /= 10;
+    put_decimal(out, signbit(value), digits, places);
+    return true;
+}
+
+/* The same for floats, whose decimals are unambiguous up to 6 digits only: the fewest places of at most 7 digits. */
+static bool put_short_float(struct fg_json_out *out, double value)
 {
     double magnitude = fabs(value);
 
-    for (unsigned places = 0; places < FG_ARRAY_LEN(powers); places++) {
+    for (unsigned places = 0; places <= PLACES_MAX; places++) {
         double scaled = magnitude * powers[places] + 0.5;
-        if (!(scaled < (is_float ? 1e7 : 1e15)))
+        if (!(scaled < 1e7))
             return false;
-        scaled = (double)(uint64_t)scaled;
-        double again = scaled / powers[places];
-        if (is_float ? (float)again != (float)magnitude : again != magnitude)
-            continue;
-        char text[24], *end = text + sizeof text;
-        uint64_t digits = (uint64_t)scaled, unit = (uint64_t)powers[places];
-        char *begin = digits_before(end, digits % unit + unit); /* the unit keeps leading zeros */
-        *begin = '.';
-        if (places == 0)
-            begin = end;
-        begin = digits_before(begin, digits / unit);
-        if (signbit(value))
-            *--begin = '-';
-        fg_json_put_raw(out, begin, (size_t)(end - begin));
-        return true;
+        uint64_t digits = (uint64_t)scaled;
+        if ((float)((double)digits / powers[places]) == (float)magnitude) {
+            put_decimal(out, signbit(value), digits, places);
+            return true;
+        }
     }
     return false;
 }
@@ -119,7 +150,7 @@ static void put_number(struct fg_json_out *out, double value, bool is_float)
         fg_json_put_raw(out, value < 0 ? "\"-Infinity\"" : "\"Infinity\"", value < 0 ? 11 : 10);
     else if (value == 0)
         fg_json_put_raw(out, signbit(value) ? "-0.0" : "0", signbit(value) ? 4 : 1);
-    else if (!put_short(out, value, is_float))
+    else if (!(is_float ? put_short_float(out, value) : put_short_double(out, value)))
         put_general(out, value, is_float);
 }
 
