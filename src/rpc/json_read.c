@@ -7,7 +7,8 @@ void fg_json_in_init(struct fg_json_in *in, const struct fg_str *parts, size_t p
     in->span = fg_span_of(parts, parts_len);
     in->total = fg_span_len(&in->span);
     in->line_begin = 0;
-    in->line = in->token_line = in->token_column = 1;
+    in->line = 1;
+    in->token_left = in->total;
     in->fault = NULL;
     in->utf8 = (struct fg_utf8){0};
     in->number_len = 0;
@@ -15,10 +16,12 @@ void fg_json_in_init(struct fg_json_in *in, const struct fg_str *parts, size_t p
 
 static void mark_token(struct fg_json_in *in)
 {
-    uint64_t column = in->total - fg_span_len(&in->span) - in->line_begin + 1;
+    in->token_left = fg_span_len(&in->span);
+}
 
-    in->token_line = in->line;
-    in->token_column = (int)FG_MIN(column, (uint64_t)INT32_MAX);
+int fg_json_column(const struct fg_json_in *in)
+{
+    return (int)FG_MIN(in->total - in->token_left - in->line_begin + 1, (uint64_t)INT32_MAX);
 }
 
 int fg_json_fault(struct fg_json_in *in, const char *fault)
@@ -209,12 +212,37 @@ int fg_json_piece(struct fg_json_in *in, struct fg_str *piece)
     return *p == '"' ? 0 : unescape(in, piece);
 }
 
+bool fg_json_plain_text(struct fg_json_in *in, struct fg_str *text)
+{
+    if (fg_json_peek(in) != '"')
+        return false;
+    const uint8_t *from = in->span.at + 1, *stop = in->span.stop, *p = from;
+    struct fg_utf8 state = {0};
+    for (;;) {
+        if (state.need == 0)
+            p += fg_json_plain_len(p, (size_t)(stop - p));
+        if (p == stop)
+            return false;
+        if (*p < 0x80 && state.need == 0)
+            break;
+        if (!fg_utf8_step(&state, *p++))
+            return false;
+    }
+    if (*p != '"')
+        return false;
+    *text = (struct fg_str){(const char *)from, (size_t)(p - from)};
+    in->span.at = p + 1;
+    return true;
+}
+
 bool fg_json_text(struct fg_json_in *in, char *buffer, size_t cap, struct fg_str *text)
 {
     struct fg_str piece, first = {"", 0};
     size_t len = 0, pieces = 0;
     int rc;
 
+    if (fg_json_plain_text(in, text))
+        return true;
     if (!fg_json_begin_string(in))
         return false;
     while ((rc = fg_json_piece(in, &piece)) > 0) {
@@ -270,6 +298,39 @@ bool fg_json_is_number(struct fg_str text)
 static bool may_be_in_number(uint8_t c)
 {
     return (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '+' || (c | 0x20) == 'e';
+}
+
+/* Digits at P, at the end of VALUE, which wraps around after 19; where they end. */
+static const uint8_t *take_digits(const uint8_t *p, const uint8_t *stop, uint64_t *value)
+{
+    for (; p < stop && (uint8_t)(*p - '0') <= 9; p++)
+        *value = *value * 10 + (uint8_t)(*p - '0');
+    return p;
+}
+
+bool fg_json_plain_number(struct fg_json_in *in, unsigned max_digits, bool fraction, struct fg_json_decimal *number)
+{
+    int c = fg_json_peek(in);
+    if (c < 0)
+        return false;
+    const uint8_t *p = in->span.at + (c == '"'), *stop = in->span.stop;
+    *number = (struct fg_json_decimal){.negative = p < stop && *p == '-'};
+    const uint8_t *begin = p += number->negative;
+    p = take_digits(p, stop, &number->digits);
+    size_t len = (size_t)(p - begin);
+    if (len == 0 || (len > 1 && *begin == '0'))
+        return false;
+    if (fraction && p < stop && *p == '.') {
+        begin = ++p;
+        p = take_digits(p, stop, &number->digits);
+        number->places = (unsigned)(p - begin);
+        if (p == begin)
+            return false;
+    }
+    if (len + number->places > max_digits || p == stop || (c == '"' ? *p != '"' : may_be_in_number(*p)))
+        return false;
+    in->span.at = p + (c == '"');
+    return true;
 }
 
 bool fg_json_number(struct fg_json_in *in, struct fg_str *text)

@@ -2,6 +2,8 @@
 #ifndef FG_RPC_JSON_UTF8_H
 #define FG_RPC_JSON_UTF8_H
 
+#include <endian.h>
+
 #include "base/bytes.h"
 
 /* All zero: between characters. */
@@ -64,19 +66,28 @@ static inline size_t fg_utf8_put(uint32_t c, char out[4])
     return 4;
 }
 
+/* Of 8 bytes, the first being the lowest: the top bit of each that is not plain. Those above the first one may be
+ * wrong.
+ */
+static inline uint64_t fg_json_not_plain(uint64_t bytes)
+{
+    const uint64_t ones = 0x0101010101010101ull, tops = 0x8080808080808080ull;
+    uint64_t quote = bytes ^ ones * '"', slash = bytes ^ ones * '\\';
+
+    return (bytes | (bytes - ones * 0x20) | (quote - ones) | (slash - ones)) & tops;
+}
+
 /* How many bytes at P, up to LEN, are plain in a JSON string: printable ASCII but for quote and backslash. */
 static inline size_t fg_json_plain_len(const uint8_t *p, size_t len)
 {
-    const uint64_t ones = 0x0101010101010101ull, tops = 0x8080808080808080ull;
     size_t i = 0;
 
     for (; len - i >= 8; i += 8) {
-        uint64_t v, quote, slash;
-        memcpy(&v, p + i, 8);
-        quote = v ^ ones * '"';
-        slash = v ^ ones * '\\';
-        if (((v | (v - ones * 0x20) | (quote - ones) | (slash - ones)) & tops) != 0)
-            break;
+        uint64_t bytes;
+        memcpy(&bytes, p + i, 8);
+        uint64_t found = fg_json_not_plain(le64toh(bytes));
+        if (found != 0)
+            return i + (size_t)__builtin_ctzll(found) / 8;
     }
     while (i < len && p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
         i++;

@@ -75,10 +75,16 @@ enum fg_decimal fg_decimal_to_u64(struct fg_str text, bool *negative, uint64_t *
 
 /* A product or quotient of two doubles that are exact is rounded once (W. D. Clinger, "How to read floating point
  * numbers accurately"): up to 2^53 and 10^22. */
+static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+double fg_decimal_small(uint64_t digits, unsigned places)
+{
+    return (double)digits / powers[places];
+}
+
 static bool convert_small(const struct decimal *d, double *value)
 {
-    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     uint64_t digits = 0;
     int exponent = d->exponent;
 

@@ -1,6 +1,7 @@
 #include "rpc/proto_json_out.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdlib.h>
 
 #include "rpc/descriptor.h"
@@ -130,9 +131,19 @@ void fg_proto_put_varint(struct fg_proto_out *out, uint64_t value)
 
 void fg_proto_put_fixed(struct fg_proto_out *out, uint64_t value, unsigned bytes)
 {
-    need(out, bytes);
-    for (unsigned i = 0; i < bytes; i++)
-        *out->at++ = (uint8_t)(value >> 8 * i);
+    uint64_t little = htole64(value);
+
+    need(out, 8);
+    memcpy(out->at, &little, 8);
+    out->at += bytes;
+}
+
+void fg_proto_put_text(struct fg_proto_out *out, uint32_t number, struct fg_str text)
+{
+    need(out, 20);
+    out->at += encode(out->at, (uint64_t)number << 3 | FG_WIRE_BYTES);
+    out->at += encode(out->at, text.len);
+    fg_proto_put_bytes(out, text.p, text.len);
 }
 
 void fg_proto_put_bytes(struct fg_proto_out *out, const void *bytes, size_t len)

@@ -45,6 +45,7 @@ void fg_proto_out_move(struct fg_proto_out *out, struct fg_outq *q);
 
 void fg_proto_put_varint(struct fg_proto_out *out, uint64_t value);
 void fg_proto_put_fixed(struct fg_proto_out *out, uint64_t value, unsigned bytes);
+void fg_proto_put_text(struct fg_proto_out *out, uint32_t number, struct fg_str text); /* a whole field */
 void fg_proto_put_bytes(struct fg_proto_out *out, const void *bytes, size_t len);
 
 /* A length-delimited field: what is written in between is its content. NUMBER 0: without tag. false: too deep. */

@@ -35,8 +35,8 @@ static int fail(struct fg_parser *p, enum fg_status code, const char *format, va
     if (p->error->code != FG_STATUS_OK)
         return -1;
     p->error->code = code;
-    p->error->line = p->in.token_line;
-    p->error->column = p->in.token_column;
+    p->error->line = p->in.line;
+    p->error->column = fg_json_column(&p->in);
     vsnprintf(p->error->message, sizeof p->error->message, format, args);
     describe_path(p, p->error->path, sizeof p->error->path);
     return -1;
@@ -277,11 +277,13 @@ static size_t open_seen(struct fg_parser *p, const struct fg_message *type)
     return base;
 }
 
-static int parse_known(struct fg_parser *p, const struct fg_message *type, size_t base, const struct fg_field *field)
+/* COLON: it has been taken. */
+static int parse_known(struct fg_parser *p, const struct fg_message *type, size_t base, const struct fg_field *field,
+                       bool colon)
 {
     if (!note(p, base, field->index))
         return fg_parse_fail(p, "the field comes twice");
-    if (!fg_json_take(&p->in, ':'))
+    if (!colon && !fg_json_take(&p->in, ':'))
         return fg_parse_fault(p);
     int c = fg_json_peek(&p->in);
     if (field->oneof != FG_FIELD_NO_ONEOF && (c != 'n' || fg_parse_takes_null(field)) &&
@@ -299,22 +301,39 @@ static int parse_unknown(struct fg_parser *p, const struct fg_message *type, boo
     return 0;
 }
 
+/* Who writes JSON mostly keeps to the order of the fields: the field after LAST, or the one after that, if its name
+ * comes next. Name and colon are taken. NULL: neither, and nothing is taken. */
+static const struct fg_field *take_next_name(struct fg_parser *p, const struct fg_message *type, uint32_t next)
+{
+    for (uint32_t i = next; i < type->fields_len && i < next + 2; i++) {
+        if (fg_json_take_key(&p->in, type->fields[i].json_key))
+            return &type->fields[i];
+    }
+    return NULL;
+}
+
 int fg_parse_members(struct fg_parser *p, const struct fg_message *type, bool any)
 {
     char buffer[FG_DESCRIPTORS_MAX_NAME];
     size_t base = open_seen(p, type);
     bool first = true, type_seen = false;
-    struct fg_str name;
+    struct fg_str name = {"", 0};
+    uint32_t next = 0;
     int rc = 0;
 
     while (rc == 0 && fg_json_more(&p->in, '}', &first)) {
-        if (!fg_json_text(&p->in, buffer, sizeof buffer, &name))
+        const struct fg_field *field = take_next_name(p, type, next);
+        bool colon = field != NULL;
+        if (!colon && !fg_json_text(&p->in, buffer, sizeof buffer, &name))
             return fg_parse_fault(p);
-        const struct fg_field *field = name.p ? fg_message_field_named(type, name) : NULL;
+        if (!colon && name.p)
+            field = fg_message_field_named(type, name);
+        if (field)
+            next = field->index + 1;
         bool is_type = any && !field && name.p && fg_str_eq(name, FG_STR("@type"));
         fg_parse_enter(p, field, name.p ? name : FG_STR("(a long name)"));
         if (field)
-            rc = parse_known(p, type, base, field);
+            rc = parse_known(p, type, base, field, colon);
         else if (is_type && type_seen)
             rc = fg_parse_fail(p, "the field comes twice");
         else

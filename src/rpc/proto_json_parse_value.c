@@ -33,6 +33,20 @@ static bool is_64(unsigned type)
 }
 
 /* In two's complement, of 64 bits. */
+static int in_range(struct fg_parser *p, unsigned type, bool negative, uint64_t magnitude, uint64_t *value)
+{
+    uint64_t max = is_64(type) ? UINT64_MAX : UINT32_MAX;
+
+    if (!is_unsigned(type))
+        max = max / 2 + negative;
+    else if (negative)
+        max = 0;
+    if (magnitude > max)
+        return fg_parse_fail(p, "the number is out of the range of %s", type_names[type]);
+    *value = negative ? 0 - magnitude : magnitude;
+    return 0;
+}
+
 static int integer_of(struct fg_parser *p, unsigned type, struct fg_str text, uint64_t *value)
 {
     bool negative;
@@ -43,15 +57,9 @@ static int integer_of(struct fg_parser *p, unsigned type, struct fg_str text, ui
     enum fg_decimal result = fg_decimal_to_u64(text, &negative, &magnitude);
     if (result == FG_DECIMAL_FRACTION)
         return fg_parse_fail(p, "expected an integer");
-    uint64_t max = is_64(type) ? UINT64_MAX : UINT32_MAX;
-    if (!is_unsigned(type))
-        max = max / 2 + negative;
-    else if (negative)
-        max = 0;
-    if (result != FG_DECIMAL_OK || magnitude > max)
+    if (result != FG_DECIMAL_OK)
         return fg_parse_fail(p, "the number is out of the range of %s", type_names[type]);
-    *value = negative ? 0 - magnitude : magnitude;
-    return 0;
+    return in_range(p, type, negative, magnitude, value);
 }
 
 /* As it goes on the wire. */
@@ -65,9 +73,16 @@ static uint64_t wire_of(unsigned type, uint64_t value)
 static int read_integer(struct fg_parser *p, unsigned type, bool key, uint64_t *bits)
 {
     char buffer[FG_JSON_NUMBER_MAX];
+    struct fg_json_decimal plain;
     struct fg_str text;
     bool quoted;
 
+    if (!key && !p->bare && fg_json_plain_number(&p->in, 18, false, &plain)) {
+        if (in_range(p, type, plain.negative, plain.digits, bits) < 0)
+            return -1;
+        *bits = wire_of(type, *bits);
+        return 0;
+    }
     if (number_text(p, buffer, key, &text, &quoted) < 0)
         return -1;
     if (key && text.p)
@@ -81,9 +96,15 @@ static int read_integer(struct fg_parser *p, unsigned type, bool key, uint64_t *
 static int read_double(struct fg_parser *p, double *value)
 {
     char buffer[FG_JSON_NUMBER_MAX];
+    struct fg_json_decimal plain;
     struct fg_str text;
     bool quoted;
 
+    if (!p->bare && fg_json_plain_number(&p->in, 15, true, &plain)) {
+        *value = fg_decimal_small(plain.digits, plain.places);
+        *value = plain.negative ? -*value : *value;
+        return 0;
+    }
     if (number_text(p, buffer, false, &text, &quoted) < 0)
         return -1;
     if (quoted && text.p && fg_str_eq(text, FG_STR("NaN")))
@@ -184,15 +205,26 @@ static int parse_enum(struct fg_parser *p, const struct fg_enum *enumeration, ui
 
 /* ---- strings, bytes ---- */
 
-static int parse_string(struct fg_parser *p)
+/* A whole field. KEEP: even if it is empty. */
+static int parse_string(struct fg_parser *p, const struct fg_field *field, bool keep)
 {
     struct fg_str piece;
+
+    if (!p->bare && fg_json_plain_text(&p->in, &piece)) {
+        if (keep || piece.len > 0)
+            fg_proto_put_text(p->out, field->number, piece);
+        return 0;
+    }
+    if (!fg_proto_begin(p->out, field->number))
+        return fg_parse_fail(p, "nested too deep");
     int rc = fg_parse_begin_string(p);
 
     while (rc == 0 && (rc = fg_parse_piece(p, &piece)) > 0) {
         fg_proto_put_bytes(p->out, piece.p, piece.len);
         rc = 0;
     }
+    if (rc == 0)
+        fg_proto_end(p->out, keep);
     return rc;
 }
 
@@ -324,12 +356,14 @@ int fg_parse_value(struct fg_parser *p, const struct fg_field *field, bool tagge
             put_scalar(p, field, tagged, bits);
         return rc < 0 ? -1 : 0;
     }
+    if (field->type == FG_TYPE_STRING) {
+        rc = parse_string(p, field, keep);
+        p->left_out = false;
+        return rc;
+    }
     if (!fg_proto_begin(p->out, field->number))
         return fg_parse_fail(p, "nested too deep");
-    if (field->type == FG_TYPE_MESSAGE)
-        rc = fg_parse_message(p, field->message);
-    else
-        rc = field->type == FG_TYPE_STRING ? parse_string(p) : parse_bytes(p);
+    rc = field->type == FG_TYPE_MESSAGE ? fg_parse_message(p, field->message) : parse_bytes(p);
     if (rc == 0)
         fg_proto_end(p->out, keep || field->type == FG_TYPE_MESSAGE);
     p->left_out = false;

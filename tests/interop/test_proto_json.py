@@ -468,6 +468,26 @@ def test_refused_with_place_and_path(tool, text, message):
         assert answer.startswith("INVALID_ARGUMENT|") and message in answer, answer
 
 
+def test_numbers_and_names_in_one_part_or_many(tool):
+    """What lies in one part takes a shorter way, up to 15 digits of a double and 18 of an integer."""
+    kind = tool.type("t.All")
+    for number in ("0", "-0", "0.0", "-0.0", "0.1", "0.000000000000001", "999999999999999", "9007199254740993",
+                   "123456789012.345", "1234567890123.456", "0.30000000000000004", "99.99999999999999999", "1e15",
+                   "1.5E+2", "25e-1"):
+        for part in (0, 1, 5):
+            for text in ('{"d": %s}', '{"d":"%s"}', '{"rd":[%s]}', '{"rd":["%s" ]}'):
+                got = kind.FromString(tool.to_wire("t.All", text % number, part=part))
+                assert repr(got.rd[0] if got.rd else got.d) == repr(float(number)), (text, number)
+    for number in (0, 99999999999999999, 10**18 - 1, 10**18, 2**63 - 1, -2**63, -10**18 + 1, -1):
+        for part in (0, 1, 5):
+            for text in ('{"i64": %d}', '{"i64":"%d"}', '{"i64":%d.0}'):
+                assert kind.FromString(tool.to_wire("t.All", text % number, part=part)).i64 == number
+    for text in ('{"d" :1,"f":2,"i64": 3,"u64":"4","i32" : 5}', '{"i32":5,"i64":"3","u64":4,"f":2,"d":1}',
+                 '{"f": 2, "d": 1, "u64": 4, "i64": 3, "i32": 5}'):
+        for part in (0, 1, 5):
+            assert kind.FromString(tool.to_wire("t.All", text, part=part)) == kind(d=1, f=2, i64=3, u64=4, i32=5)
+
+
 def test_depth(tool):
     def nested(depth):
         return '{"next":' * depth + "{}" + "}" * depth
