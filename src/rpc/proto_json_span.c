@@ -1,5 +1,7 @@
 #include "rpc/proto_json_span.h"
 
+#include <endian.h>
+
 #define GROUPS_MAX 100 /* unknown groups inside each other */
 
 bool fg_span_varint_slow(struct fg_span *span, uint64_t *value)
@@ -97,10 +99,64 @@ static bool fits(const struct fg_field *field, uint8_t wire_type)
     return wire_type == FG_WIRE_BYTES && field->repeated && field->wire_type != FG_WIRE_GROUP;
 }
 
+/* *AT is moved behind the number; false: it does not end before STOP. */
+static inline bool plain_varint(const uint8_t **at, const uint8_t *stop, uint64_t *value)
+{
+    const uint8_t *p = *at;
+    uint64_t sum = 0;
+
+    for (unsigned shift = 0; shift < 64 && p < stop; shift += 7) {
+        uint8_t byte = *p++;
+        sum |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *value = sum;
+            *at = p;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What most fields are: known, with a tag of one byte, in one part, of a common type. false: something else, and
+ * nothing is taken. */
+static inline bool next_plain(struct fg_span *span, const struct fg_message *type, struct fg_occurrence *out)
+{
+    const uint8_t *at = span->at, *stop = span->stop;
+
+    if (at == stop || *at >= 0x80 || (*at >> 3) - 1u >= type->dense_len)
+        return false;
+    const struct fg_field *field = &type->fields[(*at >> 3) - 1];
+    uint8_t wire_type = *at++ & 7;
+    if (field->wire_type != wire_type)
+        return false;
+    if (wire_type == FG_WIRE_BYTES) {
+        if (!plain_varint(&at, stop, &out->value) || out->value > (size_t)(stop - at))
+            return false;
+        out->body = (struct fg_span){at, at + out->value, span->next, 0};
+        at += out->value;
+    } else if (wire_type == FG_WIRE_VARINT) {
+        if (!plain_varint(&at, stop, &out->value))
+            return false;
+    } else if (wire_type == FG_WIRE_64 && stop - at >= 8) {
+        uint64_t little;
+        memcpy(&little, at, 8);
+        out->value = le64toh(little);
+        at += 8;
+    } else {
+        return false;
+    }
+    out->field = field;
+    out->wire_type = wire_type;
+    span->at = at;
+    return true;
+}
+
 int fg_occurrence_next(struct fg_span *span, const struct fg_message *type, struct fg_occurrence *out)
 {
     uint32_t number;
 
+    if (next_plain(span, type, out))
+        return 1;
     while (fg_span_more(span)) {
         if (!read_tag(span, &number, &out->wire_type) || !read_payload(span, number, out->wire_type, out))
             return -1;
