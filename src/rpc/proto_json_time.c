@@ -33,20 +33,30 @@ static void date_of(int64_t days, int *year, unsigned *month, unsigned *day)
     *year = (int)(yoe + era * 400 + (*month <= 2));
 }
 
-/* ".5" as 3, 6 or 9 digits, nothing for 0. */
-static size_t put_fraction(char *text, size_t cap, int32_t nanos)
+/* Each returns where it ended. printf would take longer than all else that a small message needs. */
+static char *put(char *text, char c)
 {
-    int len = 0;
+    *text = c;
+    return text + 1;
+}
 
+static char *put_digits(char *text, unsigned value, int digits)
+{
+    for (int i = digits; i-- > 0; value /= 10)
+        text[i] = (char)('0' + value % 10);
+    return text + digits;
+}
+
+/* ".5" as 3, 6 or 9 digits, nothing for 0. */
+static char *put_fraction(char *text, unsigned nanos)
+{
     if (nanos == 0)
-        return 0;
+        return text;
     if (nanos % 1000000 == 0)
-        len = snprintf(text, cap, ".%03d", (int)(nanos / 1000000));
-    else if (nanos % 1000 == 0)
-        len = snprintf(text, cap, ".%06d", (int)(nanos / 1000));
-    else
-        len = snprintf(text, cap, ".%09d", (int)nanos);
-    return (size_t)len;
+        return put_digits(put(text, '.'), nanos / 1000000, 3);
+    if (nanos % 1000 == 0)
+        return put_digits(put(text, '.'), nanos / 1000, 6);
+    return put_digits(put(text, '.'), nanos, 9);
 }
 
 size_t fg_timestamp_print(int64_t seconds, int32_t nanos, char *text)
@@ -62,11 +72,14 @@ size_t fg_timestamp_print(int64_t seconds, int32_t nanos, char *text)
         days--;
     }
     date_of(days, &year, &month, &day);
-    size_t len = (size_t)snprintf(text, FG_TIME_TEXT, "%04d-%02u-%02uT%02d:%02d:%02d", year, month, day,
-                                  (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60));
-    len += put_fraction(text + len, FG_TIME_TEXT - len, nanos);
-    text[len++] = 'Z';
-    return len;
+    char *at = put_digits(text, (unsigned)year, 4);
+    at = put_digits(put(at, '-'), month, 2);
+    at = put_digits(put(at, '-'), day, 2);
+    at = put_digits(put(at, 'T'), (unsigned)(second / 3600), 2);
+    at = put_digits(put(at, ':'), (unsigned)(second / 60 % 60), 2);
+    at = put_digits(put(at, ':'), (unsigned)(second % 60), 2);
+    at = put(put_fraction(at, (unsigned)nanos), 'Z');
+    return (size_t)(at - text);
 }
 
 size_t fg_duration_print(int64_t seconds, int32_t nanos, char *text)
@@ -77,9 +90,8 @@ size_t fg_duration_print(int64_t seconds, int32_t nanos, char *text)
     bool negative = seconds < 0 || nanos < 0;
     size_t len = (size_t)snprintf(text, FG_TIME_TEXT, "%s%lld", negative ? "-" : "",
                                   (long long)(seconds < 0 ? -seconds : seconds));
-    len += put_fraction(text + len, FG_TIME_TEXT - len, nanos < 0 ? -nanos : nanos);
-    text[len++] = 's';
-    return len;
+    char *at = put_fraction(text + len, (unsigned)(nanos < 0 ? -nanos : nanos));
+    return (size_t)(put(at, 's') - text);
 }
 
 /* ---- parsing ---- */
