@@ -301,8 +301,8 @@ static int parse_unknown(struct fg_parser *p, const struct fg_message *type, boo
     return 0;
 }
 
-/* Who writes JSON mostly keeps to the order of the fields: the field after LAST, or the one after that, if its name
- * comes next. Name and colon are taken. NULL: neither, and nothing is taken. */
+/* Who writes JSON mostly keeps to the order of the fields: the field with the index NEXT or the one after it, if its
+ * name is what comes. Name and colon are taken. NULL: neither, and nothing is taken. */
 static const struct fg_field *take_next_name(struct fg_parser *p, const struct fg_message *type, uint32_t next)
 {
     for (uint32_t i = next; i < type->fields_len && i < next + 2; i++) {
