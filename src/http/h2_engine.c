@@ -169,8 +169,7 @@ static bool has_more(const struct fg_conn *conn)
 
 static void set_blocked(struct fg_conn *conn, bool blocked, bool progress)
 {
-    if (conn->h2.blocked || blocked)
-        fg_h2_conn_set_blocked(&conn->h2, blocked, progress);
+    fg_h2_conn_set_blocked(&conn->h2, blocked, progress);
 }
 
 static bool is_stalled(const struct fg_conn *conn, uint64_t since_ns)

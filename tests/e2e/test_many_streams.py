@@ -86,3 +86,12 @@ def test_over_one_connection(gateway, scripted):
 listeners: [{address: $listen, http2: {max_concurrent_streams: 10000, connection_window: 16MiB}}]
 clusters: {c: {endpoints: [$service], limits: {streams_per_connection: 1000}, http2: {connection_window: 16MiB}}}
 """)
+
+
+def test_answers_that_are_read_do_not_add_up(plain):
+    """gRPC clients PING once a round trip, as long as they live: only answers that wait to be written are too many."""
+    client = Client(plain)
+    for i in range(1200):
+        assert client.call(b"x") == b"x", i
+        client.ping()
+    assert plain.faults("control_flood") == 0
