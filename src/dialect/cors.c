@@ -44,22 +44,34 @@ static bool add_origin(const struct fg_config_cors *cors, struct fg_str origin, 
     return true;
 }
 
+/* What a page may read: gRPC's status, and the names of HEADERS. "*" would not do for a page that sends credentials. */
+static struct fg_str exposed_of(const struct fg_headers *headers, struct fg_arena *arena)
+{
+    struct fg_str always = FG_STR("grpc-status, grpc-message, grpc-status-details-bin");
+    size_t room = always.len, len = always.len;
+
+    for (uint32_t i = 0; i < headers->len; i++)
+        room += 2 + headers->items[i].name.len;
+    char *text = fg_arena_alloc(arena, room);
+    memcpy(text, always.p, always.len);
+    for (uint32_t i = 0; i < headers->len; i++) {
+        struct fg_str name = headers->items[i].name;
+        if (name.p[0] == ':')
+            continue;
+        memcpy(text + len, ", ", 2);
+        memcpy(text + len + 2, name.p, name.len);
+        len += 2 + name.len;
+    }
+    return (struct fg_str){text, len};
+}
+
 void fg_cors_add(const struct fg_config_cors *cors, struct fg_str origin, struct fg_arena *arena,
                  struct fg_headers *headers)
 {
-    struct fg_str exposed = FG_STR("grpc-status, grpc-message, grpc-status-details-bin");
-    uint32_t names = headers->len;
+    struct fg_str exposed = exposed_of(headers, arena);
 
-    if (!add_origin(cors, origin, arena, headers))
-        return;
-    /* "*" would not do for a page that sends credentials: every name is listed. */
-    for (uint32_t i = 0; i < names; i++) {
-        struct fg_str name = headers->items[i].name;
-        if (name.p[0] != ':')
-            exposed = fg_arena_printf(arena, "%.*s, %.*s", (int)exposed.len, exposed.p,
-                                      (int)FG_MIN(name.len, (size_t)256), name.p);
-    }
-    fg_headers_add(headers, arena, FG_STR("access-control-expose-headers"), exposed);
+    if (add_origin(cors, origin, arena, headers))
+        fg_headers_add(headers, arena, FG_STR("access-control-expose-headers"), exposed);
 }
 
 /* ---- preflights ---- */
