@@ -98,7 +98,7 @@ static void give_up(const char *what, const char *first, const char *second)
 }
 
 /* What may be kept of a peer's bytes does not grow with them. */
-static void check_bounds(const struct engine *e)
+static inline void check_bounds(const struct engine *e)
 {
     const struct fg_h1_limits *limits = &e->options.limits;
     const struct fg_h1_stream *stream = e->conn.stream;
@@ -176,7 +176,7 @@ static void on_reread(struct engine *e, struct fg_headers *headers, struct fg_bu
 }
 
 /* One event of the message that is said again by OUT. */
-static void relay_event(struct engine *out, struct fg_headers *headers, struct fg_buf buf, unsigned flags)
+static inline void relay_event(struct engine *out, struct fg_headers *headers, struct fg_buf buf, unsigned flags)
 {
     bool end = flags & FG_H1_END_STREAM;
 
@@ -192,7 +192,7 @@ static void relay_event(struct engine *out, struct fg_headers *headers, struct f
 }
 
 /* What OUT has said, read by IN, a recipient of the other role, in pieces. It must be SAID again, and nothing else. */
-static void check_relayed(const struct message *said, struct engine *out, struct engine *in, uint32_t seed)
+static inline void check_relayed(const struct message *said, struct engine *out, struct engine *in, uint32_t seed)
 {
     struct message read = {0};
 
