@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "cli/cli.h"
 
 static int complain(const struct fg_args *args, const char *problem, const char *what)
@@ -19,6 +20,12 @@ static const struct fg_arg *find(const struct fg_args *args, const char *text, s
         if (strlen(args->known[i].name) == len && memcmp(args->known[i].name, text, len) == 0)
             return &args->known[i];
     return NULL;
+}
+
+static void add(struct fg_arg_values *values, const char *value)
+{
+    values->items = fg_realloc(values->items, (values->len + 1) * sizeof *values->items);
+    values->items[values->len++] = value;
 }
 
 /* The option ARGV[*I], and its value, which may be the next one. */
@@ -37,7 +44,11 @@ static int take_option(const struct fg_args *args, int argc, char **argv, int *i
     }
     if (!equals && *i + 1 == argc)
         return complain(args, "no value after", text);
-    *arg->value = equals ? equals + 1 : argv[++*i];
+    const char *value = equals ? equals + 1 : argv[++*i];
+    if (arg->values)
+        add(arg->values, value);
+    else
+        *arg->value = value;
     return -1;
 }
 

@@ -5,11 +5,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* The values of an option that may stand there several times; borrowed from ARGV. To be freed. */
+struct fg_arg_values {
+    const char **items;
+    size_t len;
+};
+
 /* One option; its value, or whether it stands there, is put where it points to. */
 struct fg_arg {
     const char *name;   /* "--json", "-c" */
-    const char **value; /* NULL: it has none */
+    const char **value; /* NULL: it has none, or many */
     bool *flag;         /* NULL: it has a value */
+    struct fg_arg_values *values;
 };
 
 struct fg_args {

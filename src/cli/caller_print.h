@@ -1,0 +1,26 @@
+/* What `fusegate call` prints: answers on standard output, everything else on standard error. */
+#ifndef FG_CLI_CALLER_PRINT_H
+#define FG_CLI_CALLER_PRINT_H
+
+#include "base/header.h"
+#include "base/outq.h"
+#include "cli/caller_call.h"
+#include "rpc/descriptor.h"
+
+/* With --verbose: the fields, each behind MARK. */
+void fg_caller_print_fields(const struct fg_caller_options *options, const char *mark,
+                            const struct fg_headers *headers);
+
+/* MESSAGE of TYPE as JSON in OUT. False: it is none; then the call is broken. */
+bool fg_caller_to_json(struct fg_caller_call *call, const struct fg_descriptors *types, const struct fg_message *type,
+                       const struct fg_outq *message, struct fg_outq *out);
+
+/* Prints JSON as it is, or over several lines, and a new line; at once. False: standard output takes no more. */
+bool fg_caller_print_json(const struct fg_outq *json, bool pretty);
+bool fg_caller_print_raw(const struct fg_outq *bytes);
+
+/* Says how the call has ended if that is not OK. The exit code. TYPES may be NULL. */
+int fg_caller_print_end(struct fg_caller_call *call, const struct fg_descriptors *types);
+void fg_caller_print_times(const struct fg_caller_call *call);
+
+#endif
