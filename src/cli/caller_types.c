@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cli/caller_dialect.h"
+#include "cli/caller_print.h"
 #include "cli/cli.h"
 #include "config/nearest.h"
 #include "rpc/reflection.h"
@@ -45,15 +46,13 @@ static void on_message(struct fg_caller_call *call, struct fg_outq *message)
     free(bytes);
 }
 
-static void complain(const struct fg_caller_link *link, const struct fg_caller_call *call)
+static int complain(struct fg_caller_call *call)
 {
-    struct fg_str at = link->options->url.authority;
-    bool has_status = call->result == FG_CALLER_STATUS;
+    int result = fg_caller_print_end(call, NULL);
 
-    fg_caller_say("%.*s: the server's reflection does not tell its types: %s%s%.*s\n"
-                  "--descriptors FILE (of protoc --include_imports --descriptor_set_out) is another way",
-                  (int)at.len, at.p, has_status ? fg_status_name(call->code) : "",
-                  has_status && call->message.len > 0 ? ": " : "", (int)call->message.len, call->message.p);
+    fg_caller_say("the types are not known without the server's reflection, which gave this answer");
+    fg_caller_say("--descriptors FILE (of protoc --include_imports --descriptor_set_out) is another way");
+    return result;
 }
 
 /* UNIMPLEMENTED in *AGAIN: another version may be known. */
@@ -69,6 +68,8 @@ static int reflect(struct fg_caller_link *link, const char *path, bool *again, s
     call->path = fg_str_from(path);
     call->client_streams = call->server_streams = call->quiet = true;
     call->on_message = on_message;
+    if (link->options->verbose)
+        fprintf(stderr, "* asks %s\n", path);
     fg_caller_call_begin(call, NULL, false);
     ask(&exchange);
     while (!exchange.done && call->result == FG_CALLER_OPEN && goes_on)
@@ -81,7 +82,7 @@ static int reflect(struct fg_caller_link *link, const char *path, bool *again, s
     else if (call->result == FG_CALLER_OPEN)
         result = fg_caller_link_complain(link);
     else if (!unknown || !*again)
-        complain(link, call);
+        result = complain(call);
     *again = *again && unknown;
     fg_caller_call_cleanup(call);
     fg_reflection_free(exchange.reflection);
