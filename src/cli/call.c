@@ -1,4 +1,5 @@
 /* fusegate call: one call of a method in any dialect that the gateway understands, with JSON in and out. */
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,13 +28,15 @@ static void on_message(struct fg_caller_call *call, struct fg_outq *message)
     struct run *run = call->user;
     struct fg_outq json;
 
+    if (run->output_failed)
+        return;
     fg_outq_init(&json, &run->link.loop.mem);
     if (call->raw)
-        run->output_failed |= !fg_caller_print_raw(message);
+        run->output_failed |= !fg_caller_print_raw(&run->link, message);
     else if (call->json)
-        run->output_failed |= !fg_caller_print_json(message, run->options.pretty);
+        run->output_failed |= !fg_caller_print_json(&run->link, message);
     else if (fg_caller_to_json(call, run->types, run->method->output, message, &json))
-        run->output_failed |= !fg_caller_print_json(&json, run->options.pretty);
+        run->output_failed |= !fg_caller_print_json(&run->link, &json);
     fg_outq_cleanup(&json);
 }
 
@@ -103,6 +106,31 @@ static bool pump(struct run *run)
 
 /* ---- the call ---- */
 
+/* Says how it has ended. The exit code. */
+static int finish(struct run *run)
+{
+    struct fg_caller_call *call = &run->call;
+
+    if (run->output_failed) /* also when the server has said everything: it could not be passed on */
+        return run->link.end == FG_CALLER_GOES_ON ? FG_EXIT_FAILED : fg_caller_link_complain(&run->link);
+    if (call->result == FG_CALLER_OPEN && run->link.end == FG_CALLER_TIMED_OUT)
+        fg_caller_call_end(call, FG_STATUS_DEADLINE_EXCEEDED, fg_str_from(run->link.why));
+    if (call->result == FG_CALLER_OPEN) {
+        int code = fg_caller_link_complain(&run->link);
+        fg_caller_call_cleanup(call);
+        fg_loop_turn(&run->link.loop, 0); /* the server hears of it */
+        return code;
+    }
+    fg_caller_print_times(call);
+    bool is_ok = call->result == FG_CALLER_STATUS && call->code == FG_STATUS_OK;
+    if (is_ok && run->method && !run->method->server_streaming && call->messages != 1) {
+        fg_caller_say("%.*s: OK, but with %" PRIu64 " answers where there should be one",
+                      (int)run->options.url.authority.len, run->options.url.authority.p, call->messages);
+        return FG_EXIT_FAILED;
+    }
+    return fg_caller_print_end(call, run->types);
+}
+
 /* Waits for the end. The exit code. */
 static int go_on(struct run *run)
 {
@@ -113,24 +141,13 @@ static int go_on(struct run *run)
         fg_caller_call_begin(call, NULL, false);
         run->begun = true;
     }
-    while (call->result == FG_CALLER_OPEN && goes_on) {
+    while (call->result == FG_CALLER_OPEN && goes_on && !run->output_failed) {
         if (!pump(run))
             return FG_EXIT_USAGE;
         bool may_read = !run->input_ended && call->unsent < UNSENT_MAX && fg_caller_input_is_ready(&run->input);
         goes_on = fg_caller_link_turn(&run->link, may_read ? 0 : -1);
-        if (run->output_failed)
-            return FG_EXIT_FAILED;
     }
-    if (call->result == FG_CALLER_OPEN && run->link.end == FG_CALLER_TIMED_OUT)
-        fg_caller_call_end(call, FG_STATUS_DEADLINE_EXCEEDED, fg_str_from(run->link.why));
-    if (call->result == FG_CALLER_OPEN) {
-        int code = fg_caller_link_complain(&run->link);
-        fg_caller_call_cleanup(call);
-        fg_loop_turn(&run->link.loop, 0); /* the server hears of it */
-        return code;
-    }
-    fg_caller_print_times(call);
-    return fg_caller_print_end(call, run->types);
+    return finish(run);
 }
 
 /* Without types nothing is known of a method: it is unary, unless the input is said to be a sequence. */

@@ -91,6 +91,7 @@ bool fg_caller_call_inflate(struct fg_caller_call *call, struct fg_outq *content
         fg_caller_call_broke(call, "a compressed answer cannot be read: it is no gzip, or over 256 MiB");
     fg_outq_cleanup(content);
     fg_outq_move(&plain, plain.bytes, content);
+    fg_outq_cleanup(&plain);
     return call->result == FG_CALLER_OPEN;
 }
 

@@ -123,11 +123,12 @@ void fg_caller_not_spoken(struct fg_caller_call *call, const char *dialect)
     bool is_text = fg_str_starts_with(type, FG_STR("text/")) || fg_str_starts_with(type, FG_STR("application/json"));
     size_t len = is_text ? FG_MIN(text.len, (size_t)SAMPLE_BYTES) : 0;
 
+    bool is_cut = is_text && len < text.len;
     while (len > 0 && isspace((unsigned char)text.p[len - 1]))
         len--;
     fg_caller_call_broke(call, "the server answered HTTP %u with %.*s, which is no %s answer%s%.*s%s",
                          call->http_status, (int)FG_MIN(type.len, (size_t)100), type.p, dialect, len > 0 ? ": " : "",
-                         (int)len, text.p, len < text.len && is_text ? "..." : "");
+                         (int)len, text.p, is_cut ? "..." : "");
 }
 
 static bool is_type(struct fg_str type, struct fg_str wanted)

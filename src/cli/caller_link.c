@@ -1,5 +1,6 @@
 #include "cli/caller_link.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
@@ -215,6 +216,24 @@ bool fg_caller_link_open(struct fg_caller_link *link, bool http1)
                 http1 ? "HTTP/1.1" : "HTTP/2", (double)(fg_clock_now_ns() - began_ns) / FG_MS);
     }
     return true;
+}
+
+bool fg_caller_link_wait_output(struct fg_caller_link *link)
+{
+    struct pollfd fds[] = {{.fd = STDOUT_FILENO, .events = POLLOUT}, {.fd = link->signals.fd, .events = POLLIN}};
+
+    while (link->end == FG_CALLER_GOES_ON) {
+        uint64_t now_ns = fg_clock_now_ns();
+        uint64_t left_ms = link->deadline_ns > now_ns ? (link->deadline_ns - now_ns) / FG_MS + 1 : 0;
+        int n = poll(fds, FG_ARRAY_LEN(fds), link->deadline_ns == FG_NEVER ? -1 : (int)FG_MIN(left_ms, 1000000u));
+        if (n > 0 && fds[1].revents)
+            on_signal(&link->signals, FG_READABLE);
+        else if (n > 0)
+            return true;
+        else if (n == 0 && left_ms == 0)
+            on_deadline(&link->deadline, now_ns);
+    }
+    return false;
 }
 
 int fg_caller_link_complain(const struct fg_caller_link *link)

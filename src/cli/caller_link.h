@@ -42,6 +42,9 @@ bool fg_caller_link_open(struct fg_caller_link *link, bool http1) __attribute__(
  * nothing more will. */
 bool fg_caller_link_turn(struct fg_caller_link *link, int timeout_ms);
 
+/* Waits until standard output takes a few KiB. False: it has ended. */
+bool fg_caller_link_wait_output(struct fg_caller_link *link) __attribute__((warn_unused_result));
+
 /* Says why it has ended. The exit code. */
 int fg_caller_link_complain(const struct fg_caller_link *link);
 

@@ -1,8 +1,11 @@
 #include "cli/caller_print.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/caller_types.h"
 #include "cli/cli.h"
@@ -63,15 +66,16 @@ bool fg_caller_to_json(struct fg_caller_call *call, const struct fg_descriptors 
 
 /* JSON is written anew with indentation, byte by byte: strings are the only thing to look into. */
 struct pretty {
+    struct fg_outq *out;
     unsigned depth;
     bool in_string, escaped, opened; /* OPENED: a bracket was, and nothing has come since */
 };
 
-static void put_line(unsigned depth)
+static void put_line(struct pretty *state)
 {
-    putchar('\n');
-    for (unsigned i = 0; i < depth; i++)
-        fputs("  ", stdout);
+    fg_outq_copy(state->out, "\n", 1);
+    for (unsigned i = 0; i < state->depth; i++)
+        fg_outq_copy(state->out, "  ", 2);
 }
 
 static void put_outside(struct pretty *state, char c)
@@ -80,21 +84,17 @@ static void put_outside(struct pretty *state, char c)
 
     if (c == ' ' || c == '\t' || c == '\n' || c == '\r')
         return;
-    if (closes) {
-        state->depth -= state->depth > 0;
-        if (!state->opened)
-            put_line(state->depth);
-    } else if (state->opened) {
-        put_line(state->depth);
-    }
-    putchar(c);
+    state->depth -= closes && state->depth > 0;
+    if (state->opened != closes)
+        put_line(state);
+    fg_outq_copy(state->out, &c, 1);
     state->opened = opens;
     state->depth += opens;
     state->in_string = c == '"';
     if (c == ',')
-        put_line(state->depth);
+        put_line(state);
     else if (c == ':')
-        putchar(' ');
+        fg_outq_copy(state->out, " ", 1);
 }
 
 static void put_char(struct pretty *state, char c)
@@ -103,7 +103,7 @@ static void put_char(struct pretty *state, char c)
         put_outside(state, c);
         return;
     }
-    putchar(c);
+    fg_outq_copy(state->out, &c, 1);
     if (state->escaped)
         state->escaped = false;
     else if (c == '\\')
@@ -112,24 +112,56 @@ static void put_char(struct pretty *state, char c)
         state->in_string = c != '"';
 }
 
-bool fg_caller_print_raw(const struct fg_outq *bytes)
+void fg_caller_indent(const struct fg_outq *json, struct fg_outq *out)
 {
-    for (const struct fg_seg *seg = bytes->head; seg; seg = seg->next)
-        fwrite(seg->data, 1, seg->len, stdout);
-    return fflush(stdout) == 0;
-}
+    struct pretty state = {.out = out};
 
-bool fg_caller_print_json(const struct fg_outq *json, bool pretty)
-{
-    struct pretty state = {.depth = 0};
-
-    if (!pretty)
-        (void)fg_caller_print_raw(json);
-    for (const struct fg_seg *seg = json->head; pretty && seg; seg = seg->next)
+    for (const struct fg_seg *seg = json->head; seg; seg = seg->next)
         for (size_t i = 0; i < seg->len; i++)
             put_char(&state, (char)seg->data[i]);
-    putchar('\n');
-    return fflush(stdout) == 0 && !ferror(stdout);
+}
+
+/* A pipe whose reader has stopped must not keep Ctrl-C or the deadline away: no more is written than it takes at once.
+ */
+static bool write_some(struct fg_caller_link *link, const uint8_t *data, size_t len)
+{
+    while (len > 0) {
+        if (!fg_caller_link_wait_output(link))
+            return false;
+        ssize_t n = write(STDOUT_FILENO, data, FG_MIN(len, (size_t)PIPE_BUF));
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (n < 0 && errno == EPIPE) /* as with `| head`: that is how it was meant */
+            return false;
+        if (n < 0) {
+            fg_caller_say("standard output: %s", strerror(errno));
+            return false;
+        }
+        data += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+bool fg_caller_print_raw(struct fg_caller_link *link, const struct fg_outq *bytes)
+{
+    for (const struct fg_seg *seg = bytes->head; seg; seg = seg->next)
+        if (!write_some(link, seg->data, seg->len))
+            return false;
+    return true;
+}
+
+bool fg_caller_print_json(struct fg_caller_link *link, const struct fg_outq *json)
+{
+    struct fg_outq pretty;
+
+    fg_outq_init(&pretty, &link->loop.mem);
+    if (link->options->pretty)
+        fg_caller_indent(json, &pretty);
+    bool printed =
+        fg_caller_print_raw(link, link->options->pretty ? &pretty : json) && write_some(link, (const uint8_t *)"\n", 1);
+    fg_outq_cleanup(&pretty);
+    return printed;
 }
 
 /* ---- the end ---- */

@@ -1,9 +1,13 @@
 """fusegate call: every dialect with JSON in and out, through the gateway and without it."""
+import array
+import fcntl
 import json
 import os
 import re
+import select
 import signal
 import subprocess
+import termios
 
 import pytest
 
@@ -12,6 +16,8 @@ from certificates import Authority
 from gateway import BINARY, TIMEOUT, wait_for
 from reflection import Reflection, compile_set
 import rest_proto
+from scripted import requests
+from wire import ANSWER, DATA, END_STREAM, REFUSED_STREAM, frame, goaway, message, rst, settings
 
 ORDER = {"id": "9007199254740993", "customerName": "Ä", "items": [{"name": "soup", "price": 2.5, "kind": "FOOD"}],
          "labels": {"a": "b"}, "blob": "AAH/"}
@@ -24,6 +30,13 @@ def call(*arguments, stdin=""):
     done.out, done.err = done.stdout.decode(), done.stderr.decode()
     assert not re.search(r"Sanitizer|runtime error:", done.err), done.err
     return done
+
+
+def unread(pipe):
+    """Bytes that wait in it."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 def lines(done):
@@ -113,6 +126,23 @@ def test_types_by_reflection(types, version):
     backend.close()
 
 
+def test_reflection_through_the_gateway_whatever_the_call_speaks(gateway, types, tmp_path):
+    backend = Backend()
+    backend.server.add_generic_rpc_handlers((Reflection(types),))
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("edge", "127.0.0.1")
+    for tls in (False, True):
+        gate = gateway("""
+listeners: [{address: $listen $tls}]
+clusters: {c: {endpoints: [$backend]}}
+""", backend=backend.address, tls=f", tls: {{certificate: {certificate}, key: {key}}}" if tls else "")
+        for wire in (("grpc",), ("grpc-web", "--http1"), ("grpc-web",)):
+            done = call("--protocol", *wire, "--cacert", authority.certificate,
+                        f"{'https' if tls else 'http'}://{gate.address}/t.Echo/Unary", json.dumps(ORDER))
+            assert lines(done) == [ORDER]
+    backend.close()
+
+
 def test_without_reflection_it_says_what_to_do(backend):
     done = call(f"http://{backend.address}/t.Echo/Unary")
     assert done.returncode == 64 + 12 and "UNIMPLEMENTED" in done.err and "--descriptors" in done.err
@@ -196,6 +226,64 @@ def test_an_interrupt_cancels_the_call(gate, backend, types, wire):
     assert seen.ended.wait(TIMEOUT)
 
 
+def test_a_reader_that_stops_keeps_nothing_from_ending(gate, types):
+    command = [BINARY, "call", "--descriptors", types, f"http://{gate.address}/t.Echo/ServerStream", "{}", "-H",
+               "do-size: 0", "-H", "do-count: 100000"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.read(3) == b"{}\n"
+    wait_for("a full pipe", lambda: select.select([process.stdout], [], [], 0)[0] and unread(process.stdout) > 60_000)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(TIMEOUT) == 130 and b"interrupted" in process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.wait(TIMEOUT) == 1 and process.stderr.read() == b""
+    process.stderr.close()
+
+
+HTML = [(":status", "404"), ("content-type", "text/html")]
+ZIPPED = [*ANSWER, ("grpc-encoding", "br")]
+BAD_ANSWERS = {
+    "no answer": (lambda wire, stream: wire.headers(stream, [*ANSWER, ("grpc-status", "0")], end=True), 1,
+                  "OK, but with 0 answers"),
+    "two": (lambda wire, stream: wire.headers(stream, ANSWER) + frame(DATA, 0, stream, 2 * message(b"")) +
+            wire.headers(stream, [("grpc-status", "0")], end=True), 1, "OK, but with 2 answers"),
+    "no status": (lambda wire, stream: wire.headers(stream, ANSWER) + frame(DATA, END_STREAM, stream, message(b"")), 1,
+                  "ended without a grpc-status"),
+    "a status that is no number": (lambda wire, stream: wire.headers(stream, [*ANSWER, ("grpc-status", "x")], end=True),
+                                   1, "grpc-status is no number: x"),
+    "a page": (lambda wire, stream: wire.headers(stream, HTML) + frame(DATA, END_STREAM, stream, b"<h1>sorry\x1b[2J\n"),
+               1, "answered HTTP 404 with text/html, which is no gRPC answer: <h1>sorry\\x1b[2J\n"),
+    "no message of the type": (lambda wire, stream: wire.headers(stream, ANSWER) +
+                               frame(DATA, END_STREAM, stream, message(b"\x08")), 1, "an answer is no t.Order"),
+    "unknown flags": (lambda wire, stream: wire.headers(stream, ANSWER) + frame(DATA, 0, stream, b"\6\0\0\0\1x"), 1,
+                      "unknown flags 0x06"),
+    "too large": (lambda wire, stream: wire.headers(stream, ANSWER) + frame(DATA, 0, stream, b"\0\xff\0\0\1x"), 1,
+                  "more than 256 MiB"),
+    "unknown compression": (lambda wire, stream: wire.headers(stream, ZIPPED) +
+                            frame(DATA, 0, stream, b"\1\0\0\0\1x"), 1, 'compressed with "br"'),
+    "no gzip": (lambda wire, stream: wire.headers(stream, [*ANSWER, ("grpc-encoding", "gzip")]) +
+                frame(DATA, 0, stream, b"\1\0\0\0\1x"), 1, "it is no gzip"),
+    "reset": (lambda wire, stream: rst(stream, REFUSED_STREAM), 64 + 14, "UNAVAILABLE (14): the server reset the stream"),
+    "goaway": (lambda wire, stream: goaway(0), 1, "GOAWAY"),
+    "a message that steers terminals": (lambda wire, stream: wire.headers(
+        stream, [*ANSWER, ("grpc-status", "5"), ("grpc-message", "a%1b[2J")], end=True), 64 + 5, "(5): a\\x1b[2J\n"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ANSWERS)
+def test_bad_answers(types, scripted, name):
+    answer, status, text = BAD_ANSWERS[name]
+
+    def script(wire, _):
+        wire.send(settings())
+        for stream, _, _ in requests(wire):
+            wire.send(answer(wire, stream))
+    done = call("--descriptors", types, f"http://{scripted(script).address}/t.Echo/Unary", "{}")
+    assert done.returncode == status and text in done.err, done.err
+
+
 @pytest.mark.parametrize("text, where", [
     ('{"id": "x"}', "line 1, column 8, id"),
     ('{"id": 1,\n "items": [{}, {"prize": 1}]}', "line 2, column 17, items[1].prize"),
@@ -272,7 +360,8 @@ def test_output(gate, types):
     assert done.out == json.dumps(order, indent=2) + "\n"
     done = call("--descriptors", types, "--emit-defaults", url, "{}")
     assert lines(done) == [{"id": "0", "customerName": "", "items": [], "labels": {}, "blob": ""}]
-    done = call("--descriptors", types, "-v", url, "-H", "X-Mine: 1", "-H", "do-trailers: 5")
+    done = call("--descriptors", types, "-v", url, "-H", "X-Mine: 1", "-H", "do-trailers: 5", "-H", "host: other")
+    assert "> :authority: other\n" in done.err
     assert "> x-mine: 1\n" in done.err and "< :status: 200\n" in done.err and "<< grpc-status: 0\n" in done.err
     assert "<< x-large: ttttt\n" in done.err and "* 1 answer; first byte after " in done.err
     with open(os.devnull) as nothing, open("/dev/full", "w") as full:

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include "base/bytes.h"
@@ -13,6 +14,7 @@ struct parsed {
     bool json;
     const char *names[2];
     size_t names_len;
+    struct fg_arg_values values;
     int result;
 };
 
@@ -23,7 +25,8 @@ static struct parsed parse(const char **argv)
     const struct fg_arg known[] = {{"-c", &out.file, NULL},
                                    {"--config", &out.file, NULL},
                                    {"--limit", &out.limit, NULL},
-                                   {"--json", NULL, &out.json}};
+                                   {"--json", NULL, &out.json},
+                                   {"-H", NULL, NULL, &out.values}};
     struct fg_args args = {.command = "test",
                            .usage = "usage: test\n",
                            .known = known,
@@ -99,6 +102,20 @@ static void numbers_are_whole_and_bounded(void **state)
     assert_int_equal(fg_args_number(&args, "--limit", "99999999999999999999999", 9, &number), -1);
 }
 
+static void an_option_may_have_many_values(void **state)
+{
+    (void)state;
+    struct parsed out = PARSE("-H", "a", "x", "-H", "b: c");
+    assert_int_equal(out.result, -1);
+    assert_int_equal(out.values.len, 2);
+    assert_string_equal(out.values.items[0], "a");
+    assert_string_equal(out.values.items[1], "b: c");
+    free(out.values.items);
+    out = PARSE("-H");
+    assert_int_equal(out.result, FG_EXIT_USAGE);
+    assert_int_equal(out.values.len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +123,7 @@ int main(void)
         cmocka_unit_test(mistakes_end_the_command),
         cmocka_unit_test(help_is_no_mistake),
         cmocka_unit_test(numbers_are_whole_and_bounded),
+        cmocka_unit_test(an_option_may_have_many_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
