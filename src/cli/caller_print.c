@@ -10,6 +10,7 @@
 #include "cli/caller_types.h"
 #include "cli/cli.h"
 #include "cli/grid.h"
+#include "rpc/error_details.h"
 #include "rpc/grpc.h"
 #include "rpc/proto_json.h"
 
@@ -172,7 +173,7 @@ static struct fg_str type_name(struct fg_str url)
     return slash ? (struct fg_str){slash + 1, url.len - (size_t)(slash + 1 - url.p)} : url;
 }
 
-static void print_detail(struct fg_caller_call *call, const struct fg_descriptors *types, struct fg_descriptors **known,
+static void print_detail(struct fg_caller_call *call, const struct fg_descriptors *types,
                          const struct fg_caller_detail *detail)
 {
     struct fg_str name = type_name(detail->type);
@@ -186,7 +187,7 @@ static void print_detail(struct fg_caller_call *call, const struct fg_descriptor
     fg_outq_init(&text, &call->link->loop.mem);
     fg_json_out_init(&json, buffer, sizeof buffer, keep, &text);
     if (!type && !detail->json.p)
-        type = fg_caller_known_detail(known, name);
+        type = fg_descriptors_message(fg_error_details(), name);
     if (!detail->json.p && (!type || fg_proto_to_json(&how, type, &detail->value, 1, &json, &error) != 0)) {
         struct fg_str base64 = fg_base64_encode(&call->arena, detail->value.p, detail->value.len);
         fg_outq_cleanup(&text);
@@ -207,8 +208,6 @@ static void print_detail(struct fg_caller_call *call, const struct fg_descriptor
 
 int fg_caller_print_end(struct fg_caller_call *call, const struct fg_descriptors *types)
 {
-    struct fg_descriptors *known = NULL;
-
     if (call->result == FG_CALLER_STATUS && call->code == FG_STATUS_OK)
         return FG_EXIT_OK;
     if (call->result == FG_CALLER_BROKEN)
@@ -223,8 +222,7 @@ int fg_caller_print_end(struct fg_caller_call *call, const struct fg_descriptors
         fputc('\n', stderr);
     }
     for (size_t i = 0; i < call->details_len; i++)
-        print_detail(call, types, &known, &call->details[i]);
-    fg_descriptors_unref(known);
+        print_detail(call, types, &call->details[i]);
     return call->result == FG_CALLER_STATUS ? FG_EXIT_STATUS + (int)call->code : FG_EXIT_FAILED;
 }
 

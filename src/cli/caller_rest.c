@@ -16,7 +16,7 @@ static void begin(struct fg_caller_call *call, struct fg_headers *headers, struc
         fg_caller_add(call, headers, "content-type", FG_STR("application/json"));
     if (has_message && !call->client_streams)
         fg_caller_add(call, headers, "content-length", fg_arena_printf(&call->arena, "%zu", first->bytes));
-    fg_caller_add(call, headers, "accept-encoding", FG_STR("gzip"));
+    fg_caller_add(call, headers, "accept-encoding", FG_STR("identity")); /* a stream is shown as it comes */
     fg_caller_add(call, headers, "user-agent", FG_STR("fusegate-call/" FG_VERSION));
     fg_caller_add_grpc_timeout(call, headers);
 }

@@ -12,10 +12,6 @@ int fg_caller_types_load(struct fg_caller_link *link, struct fg_descriptors **ou
  * with the name that is nearest. */
 const struct fg_method *fg_caller_types_method(const struct fg_descriptors *types, struct fg_str path);
 
-/* The well-known details of errors (google/rpc/error_details.proto), which few services describe. NULL: TYPE is none.
- * Borrowed from *CACHE, which begins as NULL and is the caller's to unref. */
-const struct fg_message *fg_caller_known_detail(struct fg_descriptors **cache, struct fg_str type);
-
 /* --list and --describe NAME; the exit code. */
 int fg_caller_list(const struct fg_descriptors *types);
 int fg_caller_describe(const struct fg_descriptors *types, const char *name);

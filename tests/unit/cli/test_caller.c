@@ -143,26 +143,6 @@ static void indentation_leaves_strings_alone(void **state)
     fg_mem_cleanup(&mem);
 }
 
-static void details_of_errors_are_known_without_the_service(void **state)
-{
-    (void)state;
-    static const char *const names[] = {"google.rpc.RetryInfo",    "google.rpc.DebugInfo",
-                                        "google.rpc.QuotaFailure", "google.rpc.ErrorInfo",
-                                        "google.rpc.BadRequest",   "google.rpc.RequestInfo",
-                                        "google.rpc.ResourceInfo", "google.rpc.PreconditionFailure",
-                                        "google.rpc.Help",         "google.rpc.LocalizedMessage"};
-    struct fg_descriptors *known = NULL;
-
-    for (size_t i = 0; i < FG_ARRAY_LEN(names); i++)
-        assert_non_null(fg_caller_known_detail(&known, fg_str_from(names[i])));
-    assert_null(fg_caller_known_detail(&known, FG_STR("google.rpc.Status")));
-    const struct fg_message *info = fg_caller_known_detail(&known, FG_STR("google.rpc.ErrorInfo"));
-    const struct fg_message *retry = fg_caller_known_detail(&known, FG_STR("google.rpc.RetryInfo"));
-    assert_true(fg_message_field_named(info, FG_STR("metadata"))->map);
-    assert_int_equal(fg_message_field_named(retry, FG_STR("retryDelay"))->message->well_known, FG_DURATION);
-    fg_descriptors_unref(known);
-}
-
 /* ---- dialects ---- */
 
 /* As in an initializer of static data. */
@@ -313,7 +293,6 @@ int main(void)
         cmocka_unit_test(input_is_cut_into_messages),
         cmocka_unit_test(no_input_is_one_message_unless_there_may_be_many),
         cmocka_unit_test(indentation_leaves_strings_alone),
-        cmocka_unit_test(details_of_errors_are_known_without_the_service),
         cmocka_unit_test(answers_may_come_in_pieces_of_any_size),
         cmocka_unit_test(rest_finds_the_status_where_others_have_it),
         cmocka_unit_test(what_is_cut_or_malformed_is_no_status),
