@@ -73,15 +73,91 @@ static void say(struct fg_admin_response *response, FILE *body, unsigned status,
     fprintf(body, "%s\n", text);
 }
 
+/* A text of the query, decoded; empty: it is not there. */
+static bool read_text(struct fg_str query, const char *key, char *out, size_t out_len)
+{
+    struct fg_str encoded;
+    size_t len = 0;
+
+    if (fg_query_find(query, key, &encoded) && !fg_query_decode(encoded, out, out_len - 1, &len))
+        return false;
+    out[len] = '\0';
+    return memchr(out, '\0', len) == NULL;
+}
+
+static const char *name_of_wait(int i)
+{
+    return fg_wait_name((enum fg_wait_cause)i);
+}
+
+static const char *name_of_phase(int i)
+{
+    return fg_phase_name((enum fg_phase)i);
+}
+
+static const char *name_of_order(int i)
+{
+    static const char *const names[] = {"wait", "age", "bytes", "messages"};
+    return names[i];
+}
+
+/* One of LEN names; *OUT stays what it is when the key is not there. */
+static bool read_word(struct fg_str query, const char *key, int len, const char *(*name)(int i), int *out)
+{
+    char word[32];
+
+    if (!read_text(query, key, word, sizeof word))
+        return false;
+    for (int i = 0; i < len; i++) {
+        if (strcmp(word, name(i)) != 0)
+            continue;
+        *out = i;
+        return true;
+    }
+    return word[0] == '\0';
+}
+
+/* What is wrong with it; NULL: nothing. */
+static const char *read_streams_query(struct fg_str text, struct fg_inspect_streams_query *query)
+{
+    uint64_t age_ms, wait_ms;
+    int sort = FG_INSPECT_BY_WAIT;
+
+    if (!fg_query_number(text, "limit", STREAMS_DEFAULT, FG_INSPECT_STREAMS_MAX, &query->limit) ||
+        !fg_query_number(text, "offset", 0, FG_INSPECT_STREAMS_MAX, &query->offset) ||
+        query->limit + query->offset > FG_INSPECT_STREAMS_MAX)
+        return "limit and offset are numbers, and together at most 10000";
+    if (!fg_query_number(text, "min_age_ms", 0, UINT32_MAX, &age_ms) ||
+        !fg_query_number(text, "min_wait_ms", 0, UINT32_MAX, &wait_ms))
+        return "min_age_ms and min_wait_ms are numbers";
+    if (!read_text(text, "method", query->method, sizeof query->method) ||
+        !read_text(text, "cluster", query->cluster, sizeof query->cluster) ||
+        !read_text(text, "endpoint", query->endpoint, sizeof query->endpoint) ||
+        !read_text(text, "peer", query->peer, sizeof query->peer) ||
+        !read_text(text, "dialect", query->dialect, sizeof query->dialect))
+        return "a name is too long, or has a malformed escape";
+    if (!read_word(text, "wait", FG_WAIT_LEN, name_of_wait, &query->wait))
+        return "wait is the name of a cause, such as stream_window";
+    if (!read_word(text, "phase", FG_PHASE_LEN, name_of_phase, &query->phase))
+        return "phase is new, queued, sent, headers, messages or done";
+    if (!read_word(text, "sort", 4, name_of_order, &sort))
+        return "sort is wait, age, bytes or messages";
+    query->sort = (enum fg_inspect_order)sort;
+    query->min_age_ns = age_ms * FG_MS;
+    query->min_wait_ns = wait_ms * FG_MS;
+    return NULL;
+}
+
 static void streams(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
                     FILE *body)
 {
-    uint64_t limit;
+    struct fg_inspect_streams_query query = {.wait = -1, .phase = -1};
+    const char *problem = read_streams_query(request->query, &query);
 
-    if (fg_query_number(request->query, "limit", STREAMS_DEFAULT, LIMIT_MAX, &limit))
-        fg_inspect_streams(context, (unsigned)limit, body);
+    if (problem)
+        say(response, body, 400, problem);
     else
-        say(response, body, 400, "limit is a number");
+        fg_inspect_streams(context, &query, body);
 }
 
 static void clusters(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
@@ -218,7 +294,10 @@ static void readyz(void *context, const struct fg_admin_request *request, struct
 
 static const struct fg_admin_route routes[] = {
     {"/metrics", "counters, gauges and histograms for Prometheus", metrics},
-    {"/streams", "calls in progress, what each waits for and since when; ?limit=N", streams},
+    {"/streams",
+     "calls in progress, what each waits for and since when; "
+     "?method=&cluster=&endpoint=&peer=&dialect=&wait=&phase=&min_age_ms=&min_wait_ms=&sort=&limit=&offset=",
+     streams},
     {"/clusters", "endpoints, their load and their breakers", clusters},
     {"/breakers", "all circuits; ?cluster=C&endpoint=E&method=M&state=open&limit=N", breakers},
     {"/breakers/", "CLUSTER/ENDPOINT?method=METHOD: everything about one", one_breaker},

@@ -96,6 +96,8 @@ static void end(struct fg_call *call)
     fg_body_drop(&call->body, &call->env->loop->mem);
     fg_call_drop_permit(call);
     fg_call_drop_held(call);
+    if (call->env->scan == &call->node)
+        call->env->scan = call->node.next;
     fg_list_remove(&call->node);
     record(call);
     FG_COUNT(call->env->stats, calls_ended);
@@ -475,6 +477,7 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
     down->events = &down_events;
     down->user = call;
     FG_COUNT(env->stats, calls_started);
+    call->number = env->stats->calls_started;
     if (flags & FG_H2_TOO_LARGE) /* the list is incomplete: nothing in it can be relied on */
         fail_with(call, FG_REASON_HEADERS_TOO_LARGE,
                   FG_STR("the request's header list is over http2.max_header_list or http2.max_header_fields"));

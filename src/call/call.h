@@ -44,6 +44,7 @@ struct fg_call_env {
     struct fg_rate_limiter *limiter;
     struct fg_outcome_sink sink;
     struct fg_list calls;
+    struct fg_list *scan;          /* whoever looks at all calls over several turns: the next one; NULL: nobody does */
     unsigned worker;               /* its index */
     uint32_t seed;                 /* of hashes of what clients choose */
     uint64_t random;               /* of backoff; never 0 */
@@ -95,6 +96,7 @@ struct fg_answer {
 struct fg_call {
     struct fg_call_env *env;
     struct fg_list node; /* in env->calls */
+    uint64_t number;     /* among the calls of its worker, from 1 */
     struct fg_stream *down;
     const struct fg_address *peer; /* the client's; valid until the call's outcome has been recorded */
     const struct fg_dialect *dialect;

@@ -1,13 +1,26 @@
 /* fusegate streams: the calls in progress, and what each waits for. */
+#include <stdlib.h>
+
 #include "cli/args.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "base/time.h"
+#include "config/value.h"
 
-static const char usage[] = "usage: fusegate streams [--limit N]\n"
-                            "\n"
-                            "The calls in progress, those that have waited longest first.\n"
-                            "\n"
-                            "  --limit N         at most so many of each worker (1000)\n" FG_ASK_USAGE;
+static const char usage[] =
+    "usage: fusegate streams [options]\n"
+    "\n"
+    "The calls in progress, those that have waited longest first. Names may end with *.\n"
+    "\n"
+    "  --method M        such as order.v1.OrderService/*\n"
+    "  --cluster C, --endpoint E, --peer P, --dialect D\n"
+    "  --wait CAUSE      those that wait for this: stream_window, connection_window, gate, ...\n"
+    "  --phase PHASE     new, queued, sent, headers, messages or done\n"
+    "  --min-age T       those that have lasted so long: 250ms, 5s, 2m\n"
+    "  --min-wait T      those that have waited so long\n"
+    "  --sort ORDER      wait (the default), age, bytes or messages; the highest first\n"
+    "  --limit N         at most so many (1000)\n"
+    "  --offset N        without the first N of them\n" FG_ASK_USAGE;
 
 static const char *const headings[] = {"METHOD", "ENDPOINT", "PEER",  "PHASE",     ">ATTEMPT", ">AGE",
                                        ">LEFT",  ">UP",      ">DOWN", "WAITS FOR", ">SINCE"};
@@ -48,29 +61,96 @@ static int show(const struct fg_ask *ask, const char *target)
     fg_grid_begin(&grid, stdout, headings, FG_ARRAY_LEN(headings));
     json_array_foreach((json_t *)streams, i, stream) put_stream(&grid, stream);
     fg_grid_end(&grid);
-    if (json_array_size(streams) == 0)
+    double total = fg_answer_number(root, "total"), matched = fg_answer_number(root, "matched");
+    if (total == 0)
         printf("no calls are in progress\n");
+    else if ((double)json_array_size(streams) < matched || matched < total)
+        printf("%zu shown, %.0f match, %.0f are in progress\n", json_array_size(streams), matched, total);
     if (!json_is_true(json_object_get(root, "complete")))
         printf("a worker did not answer in time: its calls are missing\n");
     json_decref(root);
     return FG_EXIT_OK;
 }
 
+struct options {
+    struct fg_ask ask;
+    const char *method, *cluster, *endpoint, *peer, *dialect, *wait, *phase, *sort, *min_age, *min_wait, *limit,
+        *offset;
+};
+
+static bool put_duration(struct fg_args *args, FILE *out, const char *option, const char *key, const char *text)
+{
+    uint64_t ns;
+
+    if (!text)
+        return true;
+    if (fg_value_duration(fg_str_from(text), &ns) != 0) {
+        fprintf(stderr, "fusegate %s: %s: found \"%s\", expected a duration such as 250ms, 5s or 2m\n", args->command,
+                option, text);
+        return false;
+    }
+    fprintf(out, "&%s=%llu", key, (unsigned long long)(ns / FG_MS));
+    return true;
+}
+
+/* To be freed; NULL: it has been said what is wrong. */
+static char *target_of(struct fg_args *args, const struct options *options)
+{
+    const char *const keys[] = {"method", "cluster", "endpoint", "peer", "dialect", "wait", "phase", "sort"};
+    const char *const values[] = {options->method,  options->cluster, options->endpoint, options->peer,
+                                  options->dialect, options->wait,    options->phase,    options->sort};
+    unsigned long limit, offset;
+    char *target = NULL;
+    size_t len = 0;
+
+    if (fg_args_number(args, "--limit", options->limit, 10000, &limit) != 0 ||
+        fg_args_number(args, "--offset", options->offset, 10000, &offset) != 0)
+        return NULL;
+    FILE *out = open_memstream(&target, &len);
+    if (!out)
+        return NULL;
+    fprintf(out, "/streams?limit=%lu&offset=%lu", limit, offset);
+    for (size_t i = 0; i < FG_ARRAY_LEN(keys); i++) {
+        if (!values[i])
+            continue;
+        fprintf(out, "&%s=", keys[i]);
+        fg_ask_encode(out, values[i]);
+    }
+    bool good = put_duration(args, out, "--min-age", "min_age_ms", options->min_age) &&
+                put_duration(args, out, "--min-wait", "min_wait_ms", options->min_wait);
+    fclose(out);
+    if (good)
+        return target;
+    free(target);
+    return NULL;
+}
+
 int fg_cli_streams(int argc, char **argv)
 {
-    struct fg_ask ask = {.command = "streams"};
-    const char *limit = "1000";
-    const struct fg_arg known[] = {{"--limit", &limit, NULL}, FG_ASK_ARGS(ask)};
+    struct options o = {.ask.command = "streams", .limit = "1000", .offset = "0"};
+    const struct fg_arg known[] = {{"--method", &o.method, NULL},
+                                   {"--cluster", &o.cluster, NULL},
+                                   {"--endpoint", &o.endpoint, NULL},
+                                   {"--peer", &o.peer, NULL},
+                                   {"--dialect", &o.dialect, NULL},
+                                   {"--wait", &o.wait, NULL},
+                                   {"--phase", &o.phase, NULL},
+                                   {"--sort", &o.sort, NULL},
+                                   {"--min-age", &o.min_age, NULL},
+                                   {"--min-wait", &o.min_wait, NULL},
+                                   {"--limit", &o.limit, NULL},
+                                   {"--offset", &o.offset, NULL},
+                                   FG_ASK_ARGS(o.ask)};
     struct fg_args args = {.command = "streams", .usage = usage, .known = known, .known_len = FG_ARRAY_LEN(known)};
-    unsigned long number;
-    char target[64];
 
     int result = fg_args_parse(&args, argc, argv);
     if (result >= 0)
         return result;
-    if (fg_args_number(&args, "--limit", limit, 1000000, &number) != 0)
+    char *target = target_of(&args, &o);
+    if (!target)
         return FG_EXIT_USAGE;
-    fg_ask_defaults(&ask);
-    snprintf(target, sizeof target, "/streams?limit=%lu", number);
-    return ask.json ? fg_ask_print(&ask, target) : show(&ask, target);
+    fg_ask_defaults(&o.ask);
+    result = o.ask.json ? fg_ask_print(&o.ask, target) : show(&o.ask, target);
+    free(target);
+    return result;
 }

@@ -281,7 +281,7 @@ struct question {
     pthread_mutex_t lock;
     pthread_cond_t answered;
     unsigned refs, missing;
-    void (*fill)(struct fg_worker *worker, const void *context, FILE *out);
+    fg_gateway_fill *fill;
     void *context;
     char **texts; /* by worker */
     size_t *lens;
@@ -292,6 +292,10 @@ struct question_mail {
     struct fg_mail mail;
     struct question *question;
     struct fg_worker *worker;
+    void *state; /* of the fill */
+    FILE *out;   /* over `text`; NULL: not begun, or there is no memory */
+    char *text;
+    size_t len;
 };
 
 static void drop(struct question *question)
@@ -312,17 +316,19 @@ static void run_question(struct fg_mail *mail)
 {
     struct question_mail *message = FG_CONTAINER_OF(mail, struct question_mail, mail);
     struct question *question = message->question;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
 
-    if (out) {
-        question->fill(message->worker, question->context, out);
-        fclose(out);
+    if (!message->out)
+        message->out = open_memstream(&message->text, &message->len);
+    if (message->out) {
+        if (!question->fill(message->worker, question->context, &message->state, message->out)) {
+            fg_mailbox_post(&message->worker->loop, mail);
+            return;
+        }
+        fclose(message->out);
     }
     pthread_mutex_lock(&question->lock);
-    question->texts[message->worker->index] = text;
-    question->lens[message->worker->index] = len;
+    question->texts[message->worker->index] = message->text;
+    question->lens[message->worker->index] = message->len;
     question->missing--;
     pthread_cond_signal(&question->answered);
     pthread_mutex_unlock(&question->lock);
@@ -351,8 +357,8 @@ static struct question *question_new(struct fg_gateway *gateway, const void *con
     return question;
 }
 
-bool fg_gateway_ask(struct fg_gateway *gateway, void (*fill)(struct fg_worker *worker, const void *context, FILE *out),
-                    const void *context, size_t context_len, const char *separator, FILE *out)
+bool fg_gateway_ask(struct fg_gateway *gateway, fg_gateway_fill *fill, const void *context, size_t context_len,
+                    const char *separator, FILE *out)
 {
     struct question *question = question_new(gateway, context, context_len);
     struct timespec until;
@@ -361,7 +367,8 @@ bool fg_gateway_ask(struct fg_gateway *gateway, void (*fill)(struct fg_worker *w
     question->fill = fill;
     for (unsigned i = 0; i < question->workers; i++) {
         struct question_mail *message = fg_alloc(sizeof *message);
-        *message = (struct question_mail){{.run = run_question}, question, &gateway->workers[i]};
+        *message =
+            (struct question_mail){.mail = {.run = run_question}, .question = question, .worker = &gateway->workers[i]};
         fg_mailbox_post(&gateway->workers[i].loop, &message->mail);
     }
     clock_gettime(CLOCK_MONOTONIC, &until);

@@ -51,10 +51,14 @@ void fg_gateway_cleanup(struct fg_gateway *gateway);
 /* Reads certificates again and opens the log anew (SIGHUP). What fails to load stays as it was, with a log message. */
 void fg_gateway_refresh(struct fg_gateway *gateway);
 
-/* Asks every worker on its own thread: FILL(worker, context, out) writes its part; the parts are joined in worker order
- * with SEPARATOR between those that are not empty. False when a worker did not answer within two seconds (its part is
- * missing). FILL and what CONTEXT points to must stay valid even then: CONTEXT is copied. */
-bool fg_gateway_ask(struct fg_gateway *gateway, void (*fill)(struct fg_worker *worker, const void *context, FILE *out),
-                    const void *context, size_t context_len, const char *separator, FILE *out);
+/* A worker's part of an answer, on its own thread. False: it is to be called again in another turn; *STATE, which
+ * begins as NULL, is its own until then, and what it wrote is kept. */
+typedef bool fg_gateway_fill(struct fg_worker *worker, const void *context, void **state, FILE *out);
+
+/* Asks every worker: FILL writes its part; the parts are joined in worker order with SEPARATOR between those that are
+ * not empty. False when a worker did not answer within two seconds (its part is missing). FILL and what CONTEXT points
+ * to must stay valid even then: CONTEXT is copied. */
+bool fg_gateway_ask(struct fg_gateway *gateway, fg_gateway_fill *fill, const void *context, size_t context_len,
+                    const char *separator, FILE *out);
 
 #endif

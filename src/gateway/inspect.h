@@ -5,9 +5,23 @@
 
 #include "gateway/gateway.h"
 
-/* {"streams": [...], "complete": true}: every call in progress with what it waits for and since when; the longest waits
- * of each worker first, at most LIMIT of them a worker. */
-void fg_inspect_streams(struct fg_gateway *gateway, unsigned limit, FILE *out);
+#define FG_INSPECT_STREAMS_MAX 10000 /* limit and offset together: what a worker keeps while it looks */
+
+enum fg_inspect_order { FG_INSPECT_BY_WAIT, FG_INSPECT_BY_AGE, FG_INSPECT_BY_BYTES, FG_INSPECT_BY_MESSAGES };
+
+/* Which calls in progress. Texts: "" is any, and a "*" at the end stands for the rest. */
+struct fg_inspect_streams_query {
+    char method[512]; /* may lack the leading "/" */
+    char cluster[256], endpoint[256], peer[64], dialect[32];
+    int wait, phase; /* enum fg_wait_cause, enum fg_phase; -1: any */
+    uint64_t min_age_ns, min_wait_ns;
+    enum fg_inspect_order sort; /* highest first */
+    uint64_t limit, offset;
+};
+
+/* {"streams": [...], "total": N, "matched": M, "complete": true}: calls in progress, with what each waits for and since
+ * when; TOTAL there are, and M match. Workers look at their calls a few at a time. */
+void fg_inspect_streams(struct fg_gateway *gateway, const struct fg_inspect_streams_query *query, FILE *out);
 
 /* {"clusters": [...]}: endpoints with their load, connections and breakers. */
 void fg_inspect_clusters(struct fg_gateway *gateway, FILE *out);

@@ -11,9 +11,10 @@ struct cluster_index {
 };
 
 /* A worker's part: one line of numbers per endpoint, summed up by the asker. */
-static void fill_cluster(struct fg_worker *worker, const void *context, FILE *out)
+static bool fill_cluster(struct fg_worker *worker, const void *context, void **state, FILE *out)
 {
     struct cluster_index index;
+    (void)state;
 
     memcpy(&index, context, sizeof index);
     const struct fg_cluster *cluster = &worker->clusters[index.cluster];
@@ -29,6 +30,7 @@ static void fill_cluster(struct fg_worker *worker, const void *context, FILE *ou
         }
         fwrite(&totals, sizeof totals, 1, out);
     }
+    return true;
 }
 
 struct method_list {

@@ -148,7 +148,8 @@ int fg_loop_init(struct fg_loop *loop)
 
 void fg_loop_cleanup(struct fg_loop *loop)
 {
-    run_mail(loop);
+    while (loop->mail_head) /* mail that posts itself again comes to its end, too */
+        run_mail(loop);
     close(loop->mail_watch.fd);
     close(loop->epoll_fd);
     loop->mail_watch.fd = loop->epoll_fd = -1;

@@ -242,3 +242,77 @@ def test_sighup_opens_the_log_anew(plain, echo):
     wait_for("the new file", lambda: os.path.exists(plain.log))
     echo.unary(b"", timeout=TIMEOUT)
     assert len(plain.log_lines(1)) == 1
+
+
+# ---- /streams: which, in what order, how many ----
+
+def test_streams_are_filtered_sorted_and_paged(gateway, backend):
+    gate = gateway("""
+workers: 2
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$backend]}}
+""", backend=backend.address)
+    clients = []
+    for i in range(4):
+        client = Client(gate)
+        clients.append(client)
+        for k in range(5):
+            stream = client.start("/t.Echo/Bidi" if i % 2 else "/t.Echo/ClientStream")
+            for _ in range(5 * i + k):
+                client.send(frame(DATA, 0, stream, message(b"x" * 10)))
+    backend.wait_seen(20)
+    peer = "127.0.0.1:%d" % clients[1].sock.getsockname()[1]
+
+    def ask(query=""):
+        answer = gate.json("/streams" + query)
+        assert answer["complete"] is True and answer["total"] == 20
+        return answer
+    wait_for("all messages", lambda: sum(one["messages_up"] for one in ask()["streams"]) == sum(range(20)))
+    for query, count in (("", 20), ("?method=t.Echo/Bidi", 10), ("?method=%2Ft.Echo/*", 20), ("?method=t.Echo/Bi*", 10),
+                         ("?method=t.Echo", 0), (f"?peer={peer}", 5), ("?peer=127.0.0.1:*", 20), ("?cluster=c", 20),
+                         ("?cluster=d", 0), (f"?endpoint={backend.address}&method=t.Echo/Bidi", 10), ("?dialect=grpc", 20),
+                         ("?dialect=rest", 0), ("?wait=stream_window", 0), ("?min_age_ms=3600000", 0), ("?phase=queued", 0)):
+        answer = ask(query)
+        assert len(answer["streams"]) == answer["matched"] == count, query
+    ups = [one["messages_up"] for one in ask("?sort=messages")["streams"]]
+    assert sorted(ups, reverse=True) == list(range(19, -1, -1))
+    pages = [ask(f"?sort=age&limit=6&offset={offset}") for offset in (0, 6, 12, 18, 24)]
+    assert [len(page["streams"]) for page in pages] == [6, 6, 6, 2, 0] and {page["matched"] for page in pages} == {20}
+    seen = [(one["downstream"]["peer"], one["downstream"]["stream"]) for page in pages for one in page["streams"]]
+    assert len(set(seen)) == 20
+    ages = [one["age_ms"] for page in pages for one in page["streams"]]
+    assert all(a >= b - 1000 for a, b in zip(ages, ages[1:]))
+
+
+@pytest.mark.parametrize("query", ["wait=x", "phase=x", "sort=x", "limit=10001", "offset=10000&limit=1", "min_age_ms=x",
+                                   "method=%zz", "method=" + "m" * 600, "method=a%00b"])
+def test_streams_that_cannot_be_asked_for(plain, query):
+    status, text = plain.get("/streams?" + query)
+    assert status == 400 and len(text) > 10
+
+
+def test_calls_that_end_while_they_are_looked_at(gateway, backend):
+    """Some thousand calls begin and end all the time; every answer is whole, and nothing is told of what has gone."""
+    gate = gateway(PLAIN, service=backend.address)
+    over, rounds = threading.Event(), []
+
+    def churn():
+        client = Client(gate)
+        while not over.is_set():
+            for _ in range(50):
+                stream = client.start("/t.Echo/Unary")
+                client.send(frame(DATA, END_STREAM, stream, message(b"x")))
+            assert all(one[2].get("grpc-status") == "0" for one in
+                       client.until_end(*range(stream - 98, stream + 2, 2)).values())
+            rounds.append(1)
+    threads = [threading.Thread(target=churn) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(200):
+        answer = gate.json("/streams?limit=20&sort=age")
+        assert answer["complete"] is True and answer["matched"] <= answer["total"] and len(answer["streams"]) <= 20
+    over.set()
+    for thread in threads:
+        thread.join()
+    before = len(rounds)
+    assert before > 3 and gate.metric("calls_total", code="OK") == 50 * before
