@@ -64,7 +64,9 @@ static void respond(struct fg_admin_connection *connection, const struct fg_admi
     }
     fprintf(out, "HTTP/1.1 %u %s\r\ncontent-type: %s\r\ncache-control: no-store\r\n%s%s%s", response->status,
             status_text(response->status), response->content_type,
-            response->status == 405 ? "allow: GET, HEAD\r\n" : "",
+            response->status != 405 ? ""
+            : response->allow       ? response->allow
+                                    : "allow: GET, HEAD\r\n",
             response->status == 401 ? "www-authenticate: Bearer\r\n" : "",
             connection->close_after ? "connection: close\r\n" : "");
     put_framing(connection, body_len, out);
@@ -86,6 +88,18 @@ static void respond_text(struct fg_admin_connection *connection, unsigned status
     memcpy(body, text, len);
     body[len] = '\n';
     respond(connection, &response, body, len + 1, with_body);
+}
+
+static void respond_not_allowed(struct fg_admin_connection *connection, bool acts, bool with_body)
+{
+    struct fg_admin_response response = {
+        .status = 405, .content_type = "text/plain; charset=utf-8", .allow = acts ? "allow: POST\r\n" : NULL};
+    const char *text = acts ? "only POST\n" : "only GET and HEAD\n";
+    size_t len = strlen(text);
+    char *body = fg_alloc(len + 1);
+
+    memcpy(body, text, len);
+    respond(connection, &response, body, len, with_body);
 }
 
 static void respond_list(struct fg_admin_connection *connection, unsigned status, bool with_body)
@@ -238,8 +252,9 @@ static void handle(struct fg_admin_connection *connection, const struct fg_h1_he
         asked.path.len = (size_t)(query - request->target.p);
         asked.query = (struct fg_str){query + 1, request->target.len - asked.path.len - 1};
     }
-    if (with_body && !fg_str_eq(request->method, FG_STR("GET"))) {
-        respond_text(connection, 405, "only GET and HEAD", with_body);
+    bool posts = fg_str_eq(request->method, FG_STR("POST"));
+    if (with_body && !posts && !fg_str_eq(request->method, FG_STR("GET"))) {
+        respond_text(connection, 405, "only GET, HEAD and POST", with_body);
         return;
     }
     if (!host_is_ours(admin, request)) {
@@ -251,7 +266,11 @@ static void handle(struct fg_admin_connection *connection, const struct fg_h1_he
         return;
     }
     const struct fg_admin_route *route = find_route(admin, &asked);
-    if (route)
+    if (route && route->acts != posts)
+        respond_not_allowed(connection, route->acts, with_body);
+    else if (route && route->acts && !admin->options.token)
+        respond_text(connection, 403, "this changes something: set admin.token in the configuration", with_body);
+    else if (route)
         answer(connection, route, &asked, request, with_body);
     else
         respond_list(connection, fg_str_eq(asked.path, FG_STR("/")) ? 200 : 404, with_body);

@@ -160,6 +160,24 @@ static void streams(void *context, const struct fg_admin_request *request, struc
         fg_inspect_streams(context, &query, body);
 }
 
+/* "WORKER-NUMBER" */
+static void kill_stream(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
+                        FILE *body)
+{
+    char id[64], *rest;
+
+    if (!read_text(request->query, "id", id, sizeof id) || id[0] < '0' || id[0] > '9') {
+        say(response, body, 400, "id is what /streams shows, such as 0-17");
+        return;
+    }
+    unsigned long worker = strtoul(id, &rest, 10);
+    unsigned long long number = rest[0] == '-' ? strtoull(rest + 1, &rest, 10) : 0;
+    if (rest[0] != '\0' || number == 0)
+        say(response, body, 400, "id is what /streams shows, such as 0-17");
+    else if (!fg_inspect_kill(context, (unsigned)FG_MIN(worker, (unsigned long)UINT32_MAX), number, body))
+        say(response, body, 404, "no such call is in progress");
+}
+
 static void clusters(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
                      FILE *body)
 {
@@ -298,6 +316,7 @@ static const struct fg_admin_route routes[] = {
      "calls in progress, what each waits for and since when; "
      "?method=&cluster=&endpoint=&peer=&dialect=&wait=&phase=&min_age_ms=&min_wait_ms=&sort=&limit=&offset=",
      streams},
+    {"/streams/kill", "POST ?id=ID, as /streams shows it: ends a call", kill_stream, true},
     {"/clusters", "endpoints, their load and their breakers", clusters},
     {"/breakers", "all circuits; ?cluster=C&endpoint=E&method=M&state=open&limit=N", breakers},
     {"/breakers/", "CLUSTER/ENDPOINT?method=METHOD: everything about one", one_breaker},

@@ -1,5 +1,6 @@
 /* The admin address: a small HTTP/1.1 server on a thread of its own, for people, scripts and Prometheus. Bounded in
- * connections, bytes and time; GET and HEAD only. Handlers may block: they hold up nobody but other admin requests. */
+ * connections, bytes and time; GET and HEAD, and POST without content for what acts. Handlers may block: they hold up
+ * nobody but other admin requests. */
 #ifndef FG_ADMIN_SERVER_H
 #define FG_ADMIN_SERVER_H
 
@@ -21,6 +22,7 @@ typedef void fg_admin_follow(void *context, uint64_t *cursor, FILE *out);
 struct fg_admin_response {
     unsigned status; /* 200 unless set */
     const char *content_type;
+    const char *allow;       /* of status 405: the whole field; NULL: GET and HEAD */
     fg_admin_follow *follow; /* set by the handler: the body goes on with what this writes, until the peer goes */
     uint64_t cursor;         /* that `follow` begins with */
 };
@@ -30,6 +32,7 @@ struct fg_admin_route {
     const char *about; /* shown on "/" */
     void (*handle)(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
                    FILE *body);
+    bool acts; /* it changes something: by POST alone, and only where a token is configured */
 };
 
 struct fg_admin_options {

@@ -34,6 +34,7 @@
     X(calls_shed, "Calls that gave up their place in the pending queue to a higher priority")                          \
     X(breaker_refusals, "Calls refused because breakers are open")                                                     \
     X(overload_sheds, "Attempts not begun because the endpoints answer with overload")                                 \
+    X(calls_killed, "Calls ended by /streams/kill")                                                                    \
     X(faults_injected, "Calls answered by fault, on purpose")                                                          \
     X(rate_limited, "Calls refused by rate_limit")                                                                     \
     X(rate_limit_overflows, "Calls limited together with others because too many keys were in use")                    \

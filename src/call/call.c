@@ -143,6 +143,28 @@ void fg_call_fail(struct fg_call *call, const struct fg_reply *reply)
     fg_call_finish(call);
 }
 
+static bool is_stalled(const struct fg_call *call)
+{
+    enum fg_wait_cause cause = call->down->ops->wait(call->down).cause;
+    return cause == FG_WAIT_STREAM_WINDOW || cause == FG_WAIT_CONNECTION_WINDOW || cause == FG_WAIT_SOCKET;
+}
+
+void fg_call_kill(struct fg_call *call)
+{
+    struct fg_reply reply = fg_reply_make(FG_REASON_KILLED, FG_STR("the call was ended by an operator of the gateway"));
+
+    FG_COUNT(call->env->stats, calls_killed);
+    if (!call->answered && !is_stalled(call)) {
+        fg_call_fail(call, &reply);
+        return;
+    }
+    call->outcome.code = reply.code;
+    call->outcome.source = reply.source;
+    call->outcome.reason = fg_reason_name(reply.reason);
+    fg_call_cancel_attempts(call, reply.code, reply.source);
+    fg_call_abort(call, FG_H2_CANCEL);
+}
+
 /* ---- time ---- */
 
 static struct fg_reply time_reply(struct fg_call *call, enum fg_reason reason, const char *what, uint64_t limit_ns,

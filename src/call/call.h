@@ -163,6 +163,9 @@ bool fg_call_is_at_deadline(const struct fg_call *call);
  * send_reply. */
 void fg_call_abort(struct fg_call *call, uint32_t code);
 
+/* Ends the call for an operator: with a status if the client can be told, else by a reset. */
+void fg_call_kill(struct fg_call *call);
+
 /* By the sets of codes of its route. */
 enum fg_class fg_call_classify(const struct fg_call *call, const struct fg_outcome *outcome);
 

@@ -38,6 +38,7 @@
     X(SHED, UNAVAILABLE, QUEUE)                                                                                        \
     X(OVERLOADED, RESOURCE_EXHAUSTED, BREAKER)                                                                         \
     X(FAULT_INJECTED, UNAVAILABLE, FAULT)                                                                              \
+    X(KILLED, CANCELLED, ADMIN)                                                                                        \
     X(DRAINING, UNAVAILABLE, DRAIN)                                                                                    \
     X(UPSTREAM_RESET, UNAVAILABLE, RST)                                                                                \
     X(UPSTREAM_REFUSED, UNAVAILABLE, GOAWAY)                                                                           \

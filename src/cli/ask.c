@@ -123,7 +123,7 @@ static int ask_for(const struct fg_ask *ask, const char *target)
     FILE *out = open_memstream(&request, &len);
     if (!out)
         return complain(ask, "out of memory", "");
-    fprintf(out, "GET %s HTTP/1.1\r\nhost: %s\r\n%s%s%sconnection: close\r\n\r\n", target,
+    fprintf(out, "%s %s HTTP/1.1\r\nhost: %s\r\n%s%s%sconnection: close\r\n\r\n", ask->acts ? "POST" : "GET", target,
             local ? "localhost" : ask->address, ask->token ? "authorization: Bearer " : "",
             ask->token ? ask->token : "", ask->token ? "\r\n" : "");
     fclose(out);
@@ -145,7 +145,7 @@ static bool is_denied(const struct fg_ask *ask, unsigned status)
     if (status == 401)
         complain(ask, ask->token ? "the gateway takes another token" : "the gateway asks for a token",
                  "--token or FUSEGATE_TOKEN say it; it is admin.token of its configuration");
-    else if (status == 403)
+    else if (status == 403 && !ask->acts)
         complain(ask, "the gateway does not answer to this name", "ask for 127.0.0.1, [::1] or localhost");
     else
         return false;

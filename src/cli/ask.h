@@ -14,6 +14,7 @@ struct fg_ask {
     const char *address; /* --admin, FUSEGATE_ADMIN, 127.0.0.1:9901; "unix:/path" is one, too */
     const char *token;   /* --token, FUSEGATE_TOKEN; NULL: none */
     bool json;           /* --json: the gateway's own answer is printed */
+    bool acts;           /* something is to be changed: POST */
 };
 
 /* Members of a list of struct fg_arg. */

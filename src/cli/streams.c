@@ -22,8 +22,8 @@ static const char usage[] =
     "  --limit N         at most so many (1000)\n"
     "  --offset N        without the first N of them\n" FG_ASK_USAGE;
 
-static const char *const headings[] = {"METHOD", "ENDPOINT", "PEER",  "PHASE",     ">ATTEMPT", ">AGE",
-                                       ">LEFT",  ">UP",      ">DOWN", "WAITS FOR", ">SINCE"};
+static const char *const headings[] = {"ID",   "METHOD", "ENDPOINT", "PEER",  "PHASE",     ">ATTEMPT",
+                                       ">AGE", ">LEFT",  ">UP",      ">DOWN", "WAITS FOR", ">SINCE"};
 
 static void put_stream(struct fg_grid *grid, const json_t *stream)
 {
@@ -32,6 +32,7 @@ static void put_stream(struct fg_grid *grid, const json_t *stream)
     bool waits = strcmp(fg_answer_text(wait, "cause"), "none") != 0;
     char text[FG_DURATION_BYTES];
 
+    fg_grid_cell(grid, fg_answer_text(stream, "id"));
     fg_grid_name(grid, stream, "method");
     fg_grid_name(grid, stream, "endpoint");
     fg_grid_cell(grid, fg_answer_text(json_object_get(stream, "downstream"), "peer"));
@@ -75,7 +76,7 @@ static int show(const struct fg_ask *ask, const char *target)
 struct options {
     struct fg_ask ask;
     const char *method, *cluster, *endpoint, *peer, *dialect, *wait, *phase, *sort, *min_age, *min_wait, *limit,
-        *offset;
+        *offset, *kill;
 };
 
 static bool put_duration(struct fg_args *args, FILE *out, const char *option, const char *key, const char *text)
@@ -125,27 +126,53 @@ static char *target_of(struct fg_args *args, const struct options *options)
     return NULL;
 }
 
+static int kill_call(struct fg_ask *ask, const char *id)
+{
+    struct fg_answer answer;
+    char *target = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&target, &len);
+
+    if (!out)
+        return FG_EXIT_FAILED;
+    fputs("/streams/kill?id=", out);
+    fg_ask_encode(out, id);
+    fclose(out);
+    ask->acts = true;
+    int result = fg_ask_get(ask, target, &answer);
+    free(target);
+    if (result != 0)
+        return FG_EXIT_FAILED;
+    if (answer.status != 200)
+        fprintf(stderr, "fusegate streams: --kill %s: %s", id, answer.text ? answer.text : "\n");
+    else if (ask->json)
+        printf("%s\n", answer.text);
+    else
+        printf("call %s is ended\n", id);
+    result = answer.status == 200 ? FG_EXIT_OK : FG_EXIT_FAILED;
+    fg_answer_cleanup(&answer);
+    return result;
+}
+
 int fg_cli_streams(int argc, char **argv)
 {
     struct options o = {.ask.command = "streams", .limit = "1000", .offset = "0"};
-    const struct fg_arg known[] = {{"--method", &o.method, NULL},
-                                   {"--cluster", &o.cluster, NULL},
-                                   {"--endpoint", &o.endpoint, NULL},
-                                   {"--peer", &o.peer, NULL},
-                                   {"--dialect", &o.dialect, NULL},
-                                   {"--wait", &o.wait, NULL},
-                                   {"--phase", &o.phase, NULL},
-                                   {"--sort", &o.sort, NULL},
-                                   {"--min-age", &o.min_age, NULL},
-                                   {"--min-wait", &o.min_wait, NULL},
-                                   {"--limit", &o.limit, NULL},
-                                   {"--offset", &o.offset, NULL},
-                                   FG_ASK_ARGS(o.ask)};
+    const struct fg_arg known[] = {{"--method", &o.method, NULL},     {"--cluster", &o.cluster, NULL},
+                                   {"--endpoint", &o.endpoint, NULL}, {"--peer", &o.peer, NULL},
+                                   {"--dialect", &o.dialect, NULL},   {"--wait", &o.wait, NULL},
+                                   {"--phase", &o.phase, NULL},       {"--sort", &o.sort, NULL},
+                                   {"--min-age", &o.min_age, NULL},   {"--min-wait", &o.min_wait, NULL},
+                                   {"--kill", &o.kill, NULL},         {"--limit", &o.limit, NULL},
+                                   {"--offset", &o.offset, NULL},     FG_ASK_ARGS(o.ask)};
     struct fg_args args = {.command = "streams", .usage = usage, .known = known, .known_len = FG_ARRAY_LEN(known)};
 
     int result = fg_args_parse(&args, argc, argv);
     if (result >= 0)
         return result;
+    if (o.kill) {
+        fg_ask_defaults(&o.ask);
+        return kill_call(&o.ask, o.kill);
+    }
     char *target = target_of(&args, &o);
     if (!target)
         return FG_EXIT_USAGE;

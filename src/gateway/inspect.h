@@ -23,6 +23,10 @@ struct fg_inspect_streams_query {
  * when; TOTAL there are, and M match. Workers look at their calls a few at a time. */
 void fg_inspect_streams(struct fg_gateway *gateway, const struct fg_inspect_streams_query *query, FILE *out);
 
+/* Ends the call that /streams shows as WORKER-NUMBER, says so in the log, and shows it once more. False: there is none,
+ * and nothing was written. */
+bool fg_inspect_kill(struct fg_gateway *gateway, unsigned worker, uint64_t number, FILE *out);
+
 /* {"clusters": [...]}: endpoints with their load, connections and breakers. */
 void fg_inspect_clusters(struct fg_gateway *gateway, FILE *out);
 

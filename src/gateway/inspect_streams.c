@@ -2,6 +2,7 @@
  * however many there are; it keeps those that come first in the order that is asked for. */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "gateway/inspect_int.h"
 
 #define STEP_CALLS 512 /* looked at in one turn: some 50 us */
@@ -241,6 +242,68 @@ static bool scan_some(struct fg_worker *worker, const void *context, void **stat
         return false;
     finish(worker, scan, out);
     return true;
+}
+
+/* ---- ending one ---- */
+
+struct target {
+    unsigned worker;
+    uint64_t number;
+};
+
+#define KILL_STEP_CALLS 4096 /* their numbers alone are looked at */
+
+static void kill_call(struct fg_worker *worker, struct fg_call *call, FILE *out)
+{
+    char peer[FG_ADDRESS_TEXT_BYTES];
+    struct fg_wait wait = fg_call_wait(call);
+
+    put_call(worker, call, &wait, out);
+    fg_address_format(call->peer, peer, sizeof peer);
+    fg_log(FG_LOG_WARN, "admin: ended call %u-%llu, %.*s of %s, which had lasted for %.1f s and waited for %s",
+           worker->index, (unsigned long long)call->number, (int)FG_MIN(call->path.len, (size_t)200), call->path.p,
+           peer, ms(worker->loop.now_ns - call->start_ns) / 1000, fg_wait_name(wait.cause));
+    fg_call_kill(call);
+}
+
+/* Calls stand in the order of their numbers. */
+static bool kill_step(struct fg_worker *worker, const void *context, void **state, FILE *out)
+{
+    struct fg_call_env *env = &worker->env;
+    struct target target;
+    struct fg_call *call = NULL;
+
+    memcpy(&target, context, sizeof target);
+    if (target.worker != worker->index)
+        return true;
+    if (!*state && env->scan)
+        return false;
+    if (!*state)
+        env->scan = env->calls.next;
+    *state = env; /* begun */
+    for (int i = 0; i < KILL_STEP_CALLS && env->scan != &env->calls; i++, env->scan = env->scan->next) {
+        call = FG_LIST_ENTRY(env->scan, struct fg_call, node);
+        if (call->number >= target.number)
+            break;
+    }
+    bool over = env->scan == &env->calls || call->number >= target.number;
+    bool found = over && env->scan != &env->calls && call->number == target.number;
+    if (!over)
+        return false;
+    env->scan = NULL;
+    if (found)
+        kill_call(worker, call, out);
+    return true;
+}
+
+bool fg_inspect_kill(struct fg_gateway *gateway, unsigned worker, uint64_t number, FILE *out)
+{
+    struct target target = {worker, number};
+    long before = ftell(out);
+
+    (void)fg_gateway_ask(gateway, kill_step, &target, sizeof target, "", out);
+    fflush(out);
+    return ftell(out) > before;
 }
 
 /* ---- all of it ---- */

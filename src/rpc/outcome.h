@@ -28,6 +28,7 @@
     X(BAD_REQUEST, "local_bad_request", 1)                                                                             \
     X(AUTH, "local_auth", 1)                                                                                           \
     X(DRAIN, "local_drain", 1)                                                                                         \
+    X(ADMIN, "local_admin", 1)                                                                                         \
     X(FAULT, "local_fault", 1)                                                                                         \
     X(HEDGE, "local_hedge", 1)                                                                                         \
     X(CLIENT_CANCEL, "client_cancel", 0)                                                                               \

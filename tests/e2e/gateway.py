@@ -94,6 +94,8 @@ class Gateway:
                            ("access_log", f"{{path: {self.log}}}")):
             if not re.search(rf"^{key}:", text, re.M):
                 text += f"\n{key}: {value}"
+        token = re.search(r"^admin:.*token: ([\w-]+)", text, re.M)
+        self.token = token and token[1]
         with open(self.file, "w") as file:
             file.write(text + "\n")
         with open(self.errors_file, "w") as errors:
@@ -124,10 +126,13 @@ class Gateway:
 
     # ---- the admin address ----
 
-    def get(self, path):
+    def get(self, path, method="GET", token=None):
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        token = self.token if token is None else token
+        asked = urllib.request.Request(f"http://{self.admin}{path}", method=method,
+                                       headers={"authorization": f"Bearer {token}"} if token else {})
         try:
-            with opener.open(f"http://{self.admin}{path}", timeout=TIMEOUT) as answer:
+            with opener.open(asked, timeout=TIMEOUT) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -1,4 +1,5 @@
 """What a running gateway tells: row D1 (which stream is blocked, and on what), clusters, metrics, health, the log."""
+import json
 import os
 import signal
 import socket
@@ -7,9 +8,9 @@ import threading
 import pytest
 
 from backends import Echo, code_of
-from gateway import SCALE, TIMEOUT, wait_for
+from gateway import SCALE, TIMEOUT, run_command, wait_for
 from scripted import answering, requests
-from wire import DATA, END_STREAM, HEADERS, INITIAL_WINDOW, MAX_STREAMS, Client, frame, message, settings, window_update
+from wire import DATA, END_STREAM, HEADERS, INITIAL_WINDOW, MAX_STREAMS, RST_STREAM, Client, frame, message, settings, window_update
 
 PLAIN = """
 listeners: [{address: $listen}]
@@ -316,3 +317,62 @@ def test_calls_that_end_while_they_are_looked_at(gateway, backend):
         thread.join()
     before = len(rounds)
     assert before > 3 and gate.metric("calls_total", code="OK") == 50 * before
+
+
+# ---- ending a call ----
+
+@pytest.fixture
+def guarded(gateway, backend):
+    return gateway("""
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$backend]}}
+admin: {address: $admin, token: s3cret}
+""", backend=backend.address)
+
+
+def kill(gate, stream, **more):
+    return gate.get(f"/streams/kill?id={stream['id']}", "POST", **more)
+
+
+def test_a_call_is_ended_with_a_status(guarded, backend):
+    client = Client(guarded)
+    for _ in range(3):
+        client.start("/t.Echo/Bidi")
+    backend.wait_seen(3)
+    first, second, third = sorted(guarded.json("/streams")["streams"], key=lambda one: one["downstream"]["stream"])
+    status, text = kill(guarded, second)
+    assert status == 200 and json.loads(text)["id"] == second["id"]
+    end = client.until_end(second["downstream"]["stream"])[second["downstream"]["stream"]][2]
+    assert (end["grpc-status"], end["x-fusegate-origin"]) == ("1", "local_admin") and "operator" in end["grpc-message"]
+    wait_for("it has gone", lambda: {one["id"] for one in guarded.json("/streams")["streams"]} == {first["id"], third["id"]})
+    assert kill(guarded, second)[0] == 404
+    assert "admin: ended call" in guarded.errors() and "/t.Echo/Bidi of 127.0.0.1" in guarded.errors()
+    assert backend.seen[1].ended.wait(TIMEOUT), "the endpoint hears of it"
+    done = run_command("streams", "--kill", first["id"], "--admin", guarded.admin, "--token", "s3cret")
+    assert (done.returncode, done.stdout) == (0, f"call {first['id']} is ended\n"), done.stderr
+    wait_for("it has gone", lambda: guarded.json("/streams")["total"] == 1)
+    done = run_command("streams", "--kill", first["id"], "--admin", guarded.admin, "--token", "s3cret")
+    assert done.returncode == 1 and "no such call" in done.stderr
+    assert guarded.metric("calls_killed_total") == 2
+
+
+def test_a_client_that_does_not_read_is_reset(guarded):
+    client, stream = download(guarded)
+    client.send(window_update(0, 1 << 20))
+    seen = blocked(guarded, "stream_window")
+    assert kill(guarded, seen)[0] == 200
+    assert client.until_kind(RST_STREAM, stream).code == 8
+    wait_for("it has gone", lambda: guarded.json("/streams")["total"] == 0)
+
+
+def test_who_may_end_calls(guarded, plain):
+    assert plain.get("/streams/kill?id=0-1", "POST")[0] == 403, "no token is configured"
+    done = run_command("streams", "--kill", "0-1", "--admin", plain.admin)
+    assert done.returncode == 1 and "admin.token" in done.stderr
+    assert guarded.get("/streams/kill?id=0-1", "POST", token="wrong")[0] == 401
+    assert guarded.get("/streams/kill?id=0-1", "GET")[0] == 405
+    assert guarded.get("/streams", "POST")[0] == 405
+    for bad in ("", "x", "0", "0-", "0-0", "0-x", "-1-1", "0-1x", "%00", "9" * 100):
+        assert guarded.get(f"/streams/kill?id={bad}", "POST")[0] == 400, bad
+    for none in ("0-1", "7-1", f"0-{2**64 - 1}"):
+        assert guarded.get(f"/streams/kill?id={none}", "POST")[0] == 404, none

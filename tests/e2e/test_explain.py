@@ -327,7 +327,7 @@ def test_streams_and_clusters_are_shown(plain, backend):
     backend.wait_seen()
     wait_for("it is shown", lambda: "peer_headers" in output_of(plain, "streams"))
     text = output_of(plain, "streams", "--limit", "5")
-    assert re.search(rf"^/t.Echo/Unary +{backend.address} +127\.0\.0\.1:\d+ +sent +1 ", text, re.M), text
+    assert re.search(rf"^0-\d+ +/t.Echo/Unary +{backend.address} +127\.0\.0\.1:\d+ +sent +1 ", text, re.M), text
     assert json.loads(output_of(plain, "streams", "--json"))["complete"] is True
     text = output_of(plain, "clusters")
     assert re.search(rf"^c +{backend.address} +closed ", text, re.M), text
