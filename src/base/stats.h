@@ -48,7 +48,7 @@
     X(malformed_pushbacks, "Answers whose grpc-retry-pushback-ms could not be read")                                   \
     X(malformed_priorities, "Requests whose priority header was not 0, 1 or 2")                                        \
     X(wasted_work, "Attempts on which an endpoint was at work when nobody wanted the answer any more")                 \
-    X(wasted_work_us, "Microseconds that those attempts had lasted")                                                   \
+    X(wasted_work_us, "How long those attempts had lasted")                                                            \
     X(retries, "Attempts made again by the retry policy")                                                              \
     X(transparent_retries, "Attempts made again because the endpoint had not begun the call")                          \
     X(hedges, "Further attempts made beside one in progress")                                                          \

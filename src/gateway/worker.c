@@ -50,12 +50,28 @@ static void on_attempt(void *context, const struct fg_outcome *outcome)
     fg_metrics_attempt(&worker->metrics, outcome);
 }
 
+static void count_waits(struct fg_metrics *metrics, const struct fg_config_route *route,
+                        const struct fg_outcome *outcome)
+{
+    char text[256];
+
+    for (int cause = FG_WAIT_NONE + 1; route && cause < FG_WAIT_LEN; cause++) {
+        if (outcome->stall_ns[cause] == 0)
+            continue;
+        int len = snprintf(text, sizeof text, "%s%s", route->path ? route->path : "",
+                           route->path_match == FG_MATCH_EXACT ? "" : "*");
+        fg_metrics_wait(metrics, (struct fg_str){text, FG_MIN((size_t)len, sizeof text - 1)}, (enum fg_wait_cause)cause,
+                        outcome->stall_ns[cause]);
+    }
+}
+
 static void on_call(void *context, const struct fg_call *call, const struct fg_outcome *outcome)
 {
     struct fg_worker *worker = context;
     struct fg_access_log *log = worker->gateway->access_log;
 
     fg_metrics_call(&worker->metrics, outcome);
+    count_waits(&worker->metrics, call->route, outcome);
     if (log) {
         char peer[FG_ADDRESS_TEXT_BYTES];
         fg_address_format(call->peer, peer, sizeof peer);

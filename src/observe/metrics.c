@@ -95,6 +95,11 @@ void fg_metrics_attempt(struct fg_metrics *metrics, const struct fg_outcome *out
     observe(cell, outcome->end_ns - outcome->start_ns);
 }
 
+void fg_metrics_wait(struct fg_metrics *metrics, struct fg_str route, enum fg_wait_cause cause, uint64_t waited_ns)
+{
+    observe(find(&metrics->waits, route, fg_str_from(fg_wait_name(cause))), waited_ns);
+}
+
 void fg_metrics_init(struct fg_metrics *metrics)
 {
     memset(metrics, 0, sizeof *metrics);
@@ -122,4 +127,5 @@ void fg_metrics_cleanup(struct fg_metrics *metrics)
 {
     cleanup_table(&metrics->calls);
     cleanup_table(&metrics->attempts);
+    cleanup_table(&metrics->waits);
 }

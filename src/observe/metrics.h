@@ -35,11 +35,14 @@ struct fg_metric_table {
 struct fg_metrics {
     struct fg_metric_table calls;    /* by cluster and method */
     struct fg_metric_table attempts; /* by cluster and endpoint */
+    struct fg_metric_table waits;    /* by route, which stands for the cluster, and cause */
 };
 
 void fg_metrics_init(struct fg_metrics *metrics);
 void fg_metrics_cleanup(struct fg_metrics *metrics);
 void fg_metrics_call(struct fg_metrics *metrics, const struct fg_outcome *outcome);
+/* A call of ROUTE (its path, as the configuration has it) has waited for so long in all. */
+void fg_metrics_wait(struct fg_metrics *metrics, struct fg_str route, enum fg_wait_cause cause, uint64_t waited_ns);
 void fg_metrics_attempt(struct fg_metrics *metrics, const struct fg_outcome *outcome);
 
 #endif

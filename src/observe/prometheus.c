@@ -61,9 +61,17 @@ static void put_counters(const struct fg_prometheus *what, FILE *out)
     char name[80];
 
     for (size_t i = 0; i < FG_ARRAY_LEN(counters); i++) {
-        snprintf(name, sizeof name, "%s_total", counters[i].name);
+        uint64_t value = sum(what, counters[i].offset);
+        size_t len = strlen(counters[i].name);
+        bool is_time = len > 3 && strcmp(counters[i].name + len - 3, "_us") == 0; /* Prometheus counts in seconds */
+        snprintf(name, sizeof name, "%.*s_total", (int)(is_time ? len - 3 : len), counters[i].name);
+        if (is_time)
+            snprintf(name + len - 3, sizeof name - len, "_seconds_total");
         head(out, name, "counter", counters[i].help);
-        fprintf(out, "fusegate_%s %llu\n", name, (unsigned long long)sum(what, counters[i].offset));
+        if (is_time)
+            fprintf(out, "fusegate_%s %.6f\n", name, (double)value / 1e6);
+        else
+            fprintf(out, "fusegate_%s %llu\n", name, (unsigned long long)value);
     }
 }
 
@@ -189,26 +197,33 @@ static void put_counts(const struct series *all, const char *metric, const char 
                 }
 }
 
-static void put_durations(const struct series *all, FILE *out)
+/* METRIC has the names of the two labels that tell its series apart. */
+struct histogram {
+    const char *name, *first, *second;
+};
+
+static void put_series(const struct histogram *metric, const char *suffix, const struct series *s, FILE *out)
+{
+    fprintf(out, "fusegate_%s_%s", metric->name, suffix);
+    label_text(out, metric->first, s->cluster, '{');
+    label_text(out, metric->second, s->name, ',');
+}
+
+static void put_histogram(const struct histogram *metric, const struct series *all, FILE *out)
 {
     for (const struct series *s = all; s; s = s->next) {
         uint64_t total = 0;
         for (int i = 0; i <= FG_DURATION_BUCKETS; i++) {
             total += s->buckets[i];
-            fputs("fusegate_call_duration_seconds_bucket", out);
-            label_text(out, "cluster", s->cluster, '{');
-            label_text(out, "method", s->name, ',');
+            put_series(metric, "bucket", s, out);
             if (i < FG_DURATION_BUCKETS)
                 fprintf(out, ",le=\"%g\"} %llu\n", (double)fg_duration_bounds_us[i] / 1e6, (unsigned long long)total);
             else
                 fprintf(out, ",le=\"+Inf\"} %llu\n", (unsigned long long)total);
         }
-        fputs("fusegate_call_duration_seconds_sum", out);
-        label_text(out, "cluster", s->cluster, '{');
-        label_text(out, "method", s->name, ',');
-        fprintf(out, "} %.9f\nfusegate_call_duration_seconds_count", (double)s->duration_ns / 1e9);
-        label_text(out, "cluster", s->cluster, '{');
-        label_text(out, "method", s->name, ',');
+        put_series(metric, "sum", s, out);
+        fprintf(out, "} %.9f\n", (double)s->duration_ns / 1e9);
+        put_series(metric, "count", s, out);
         fprintf(out, "} %llu\n", (unsigned long long)total);
     }
 }
@@ -226,13 +241,18 @@ static void put_calls(const struct fg_prometheus *what, FILE *out)
 {
     struct series *calls = collect(what, offsetof(struct fg_metrics, calls));
     struct series *attempts = collect(what, offsetof(struct fg_metrics, attempts));
+    struct series *waits = collect(what, offsetof(struct fg_metrics, waits));
 
     head(out, "calls_total", "counter", "Calls by their outcome");
     put_counts(calls, "calls_total", "method", out);
     head(out, "attempts_total", "counter", "Attempts on endpoints by their outcome");
     put_counts(attempts, "attempts_total", "endpoint", out);
     head(out, "call_duration_seconds", "histogram", "From the request's headers to the end of the answer");
-    put_durations(calls, out);
+    put_histogram(&(struct histogram){"call_duration_seconds", "cluster", "method"}, calls, out);
+    head(out, "call_wait_seconds", "histogram",
+         "How long calls made no progress although there was something to do, by cause");
+    put_histogram(&(struct histogram){"call_wait_seconds", "route", "cause"}, waits, out);
+    free_series(waits);
     free_series(calls);
     free_series(attempts);
 }

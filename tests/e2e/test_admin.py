@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -317,6 +318,44 @@ def test_calls_that_end_while_they_are_looked_at(gateway, backend):
         thread.join()
     before = len(rounds)
     assert before > 3 and gate.metric("calls_total", code="OK") == 50 * before
+
+
+# ---- how long calls have waited ----
+
+def test_waits_are_counted_by_route_and_cause(gateway, backend):
+    """Two calls at a time: of six that last for a fifth of a second each, four wait for room; and one client reads late."""
+    gate = gateway("""
+listeners: [{address: $listen}]
+routes: [{match: {method: t.Echo/Unary}, cluster: c}, {match: {path_prefix: /t.}, cluster: c}]
+clusters: {c: {endpoints: [$backend], limits: {streams: 2}}}
+""", backend=backend.address)
+    echo = Echo(gate.channel())
+    calls = [echo.unary.future(b"x", metadata=[("do-sleep", "0.2")], timeout=TIMEOUT) for _ in range(6)]
+    for call in calls:
+        call.result()
+    unary = {"route": "/t.Echo/Unary", "cause": "gate"}
+    wait_for("all of them", lambda: gate.metric("calls_total", code="OK") == 6)
+    assert gate.metric("call_wait_seconds_count", **unary) == 4
+    assert 1.0 < gate.metric("call_wait_seconds_sum", **unary) < 2.4  # two for 0.2 s, two for 0.4 s
+    assert gate.metric("call_wait_seconds_bucket", le="+Inf", **unary) == 4
+    assert gate.metric("call_wait_seconds_bucket", le="0.1", **unary) == 0
+    client, _ = download(gate)
+    client.send(window_update(0, 1 << 20))
+    blocked(gate, "stream_window")
+    client.close()
+    wait_for("it has been counted", lambda: gate.metric("call_wait_seconds_count", route="/t.*", cause="stream_window") == 1)
+
+
+def test_the_page_is_what_prometheus_reads(gateway, backend):
+    """promtool, which comes with Debian's prometheus, finds nothing to complain about."""
+    gate = gateway(PLAIN, service=backend.address)
+    echo = Echo(gate.channel())
+    echo.unary(b"x", timeout=TIMEOUT)
+    assert code_of(lambda: echo.unary(b"x", metadata=[("do-code", "NOT_FOUND")], timeout=TIMEOUT)).name == "NOT_FOUND"
+    wait_for("both calls", lambda: gate.metric("calls_total") == 2)
+    done = subprocess.run(["promtool", "check", "metrics"], input=gate.get("/metrics")[1].encode(), capture_output=True,
+                          timeout=TIMEOUT, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
 # ---- ending a call ----
