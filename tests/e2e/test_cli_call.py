@@ -331,7 +331,7 @@ def test_servers_that_speak_something_else(gate, types):
     done = call("--descriptors", types, f"http://{url}")
     assert done.returncode == 1 and "does it speak HTTP/2" in done.err
     done = call("--descriptors", types, "--http1", "--protocol", "connect", f"http://{url}")
-    assert done.returncode == 1 and "HTTP 405 with text/plain" in done.err and "no Connect answer" in done.err
+    assert done.returncode == 1 and "HTTP 404 with text/plain" in done.err and "no Connect answer" in done.err
     done = call("--descriptors", types, "--connect-timeout", "0.3", f"https://{url}")
     assert done.returncode == 1 and ("TLS" in done.err or "handshake" in done.err)
 
