@@ -9,17 +9,16 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/ring.h"
 #include "base/time.h"
 #include "observe/access_line.h"
 
 #define RING_BYTES     (1u << 20)
 #define WRITE_EVERY_MS 50
 
-/* One producer, one consumer. Positions only grow; the place is position % RING_BYTES. */
+/* Of one worker. */
 struct ring {
-    char *bytes;
-    uint64_t written; /* by the worker */
-    uint64_t read;    /* by the thread */
+    struct fg_ring lines;
     struct fg_stats *stats;
     struct fg_access_second second;
 };
@@ -42,17 +41,9 @@ void fg_access_log_write(struct fg_access_log *log, unsigned worker, const struc
     struct ring *ring = &log->rings[worker];
     char text[FG_ACCESS_LINE_BYTES];
     size_t len = fg_access_line(text, call, peer, wall_ns, &ring->second);
-    uint64_t read = __atomic_load_n(&ring->read, __ATOMIC_ACQUIRE);
 
-    if (RING_BYTES - (ring->written - read) < len) {
-        if (ring->stats)
-            FG_COUNT(ring->stats, access_log_dropped);
-        return;
-    }
-    size_t at = ring->written % RING_BYTES, first = FG_MIN(len, RING_BYTES - at);
-    memcpy(ring->bytes + at, text, first);
-    memcpy(ring->bytes, text + first, len - first);
-    __atomic_store_n(&ring->written, ring->written + len, __ATOMIC_RELEASE);
+    if (!fg_ring_put(&ring->lines, text, len) && ring->stats)
+        FG_COUNT(ring->stats, access_log_dropped);
 }
 
 /* ---- the thread ---- */
@@ -93,12 +84,11 @@ static void say_state(struct fg_access_log *log, bool broken, int error)
  * was written. */
 static void drain(struct fg_access_log *log, struct ring *ring)
 {
-    uint64_t written = __atomic_load_n(&ring->written, __ATOMIC_ACQUIRE);
+    const char *at;
+    size_t len, done = 0;
 
-    while (ring->read < written) {
-        size_t at = ring->read % RING_BYTES;
-        size_t len = FG_MIN((size_t)(written - ring->read), RING_BYTES - at);
-        ssize_t n = write(log->fd, ring->bytes + at, len);
+    while (done < RING_BYTES && (len = fg_ring_peek(&ring->lines, &at)) > 0) { /* then it is another ring's turn */
+        ssize_t n = write(log->fd, at, len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
@@ -106,7 +96,8 @@ static void drain(struct fg_access_log *log, struct ring *ring)
             return;
         }
         say_state(log, false, 0);
-        __atomic_store_n(&ring->read, ring->read + (uint64_t)n, __ATOMIC_RELEASE);
+        fg_ring_take(&ring->lines, (size_t)n);
+        done += (size_t)n;
     }
 }
 
@@ -141,7 +132,7 @@ static void *run(void *argument)
 static void destroy(struct fg_access_log *log)
 {
     for (unsigned i = 0; i < log->rings_len; i++)
-        free(log->rings[i].bytes);
+        fg_ring_cleanup(&log->rings[i].lines);
     free(log->rings);
     free(log->path);
     if (log->fd >= 0)
@@ -161,7 +152,7 @@ struct fg_access_log *fg_access_log_new(const char *path, unsigned workers, char
     log->rings = fg_alloc_zero(workers * sizeof *log->rings);
     log->rings_len = workers;
     for (unsigned i = 0; i < workers; i++)
-        log->rings[i].bytes = fg_alloc(RING_BYTES);
+        fg_ring_init(&log->rings[i].lines, RING_BYTES);
     log->fd = open_file(path);
     int result = log->fd < 0 ? errno : pthread_create(&log->thread, NULL, run, log);
     if (result == 0)

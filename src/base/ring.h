@@ -1,0 +1,30 @@
+/* A ring of bytes between one thread that writes and one that reads, without locks: how workers hand records to the
+ * threads that write or send them. Who writes never waits: what finds no room is refused as a whole. */
+#ifndef FG_BASE_RING_H
+#define FG_BASE_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct fg_ring {
+    char *bytes;
+    size_t size;
+    uint64_t written, read; /* only grow; the place is position % size. Each is changed by its own side alone */
+};
+
+void fg_ring_init(struct fg_ring *ring, size_t size); /* SIZE bytes of memory, which nobody has touched yet */
+void fg_ring_cleanup(struct fg_ring *ring);
+
+/* Writing side: all LEN bytes, or none (false). */
+bool fg_ring_put(struct fg_ring *ring, const void *data, size_t len) __attribute__((warn_unused_result));
+
+/* Reading side: what stands together at the front, *AT to its first byte; 0: nothing has come. At the end of the memory
+ * there may be more behind it after fg_ring_take. */
+size_t fg_ring_peek(const struct fg_ring *ring, const char **at);
+void fg_ring_take(struct fg_ring *ring, size_t len); /* LEN bytes were read and their room is free */
+
+/* Reading side: LEN bytes to OUT, over the end of the memory, too. False: fewer have come, and none was taken. */
+bool fg_ring_get(struct fg_ring *ring, void *out, size_t len) __attribute__((warn_unused_result));
+
+#endif
