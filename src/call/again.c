@@ -55,7 +55,7 @@ void fg_call_cancel_others(struct fg_call *call, const struct fg_attempt *winner
 void fg_call_commit(struct fg_call *call, struct fg_attempt *attempt)
 {
     call->committed = attempt;
-    call->retry_ns = 0;
+    fg_call_end_pause(call);
     fg_call_cancel_others(call, attempt);
     fg_body_drop(&call->body, &call->env->loop->mem);
     if (!attempt->holds)
@@ -175,7 +175,7 @@ void fg_call_try(struct fg_call *call)
     call->starting = true;
     while (call->start_again && !call->answered) {
         call->start_again = false;
-        call->retry_ns = 0;
+        fg_call_end_pause(call);
         call->previous_attempts = hedges ? call->hedge.begun : call->retries.attempts;
         if (hedges)
             fg_hedge_begun(&call->hedge, config_of(call), call->env->loop->now_ns);

@@ -73,7 +73,7 @@ static void let_go(struct fg_attempt *attempt, uint32_t code)
 
 void fg_attempt_cancel(struct fg_attempt *attempt, enum fg_status code, enum fg_source source)
 {
-    fg_turn_stop(attempt, false);
+    fg_turn_stop(attempt, false, NULL);
     if (attempt->up && source == FG_SOURCE_DEADLINE)
         fg_conn_note(attempt->up->conn, FG_CONN_SILENT, attempt->outcome.start_ns);
     let_go(attempt, FG_H2_CANCEL);
@@ -91,7 +91,7 @@ void fg_attempt_fail(struct fg_attempt *attempt, struct fg_reply *reply)
     attempt->outcome.reason = fg_reason_name(reply->reason);
     if (attempt->endpoint)
         fg_reply_add(reply, "endpoint", attempt->endpoint->name);
-    fg_turn_stop(attempt, false);
+    fg_turn_stop(attempt, false, NULL);
     if (attempt->up && reply->source == FG_SOURCE_DEADLINE)
         fg_conn_note(attempt->up->conn, FG_CONN_SILENT, attempt->outcome.start_ns);
     let_go(attempt, FG_H2_CANCEL);
@@ -236,7 +236,7 @@ static void on_headers(struct fg_stream *stream, struct fg_headers *headers, uns
 {
     struct fg_attempt *attempt = stream->user;
 
-    attempt->last_data_ns = attempt->call->env->loop->now_ns;
+    fg_attempt_heard(attempt);
     if (flags & FG_H2_INFORMATIONAL)
         return; /* gRPC has no use for 1xx */
     if (flags & FG_H2_TOO_LARGE) {
@@ -263,7 +263,8 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
     struct fg_attempt *attempt = stream->user;
     struct fg_call *call = attempt->call;
 
-    attempt->last_data_ns = call->last_message_ns = call->env->loop->now_ns;
+    fg_attempt_heard(attempt);
+    call->last_message_ns = attempt->last_data_ns;
     attempt->outcome.bytes_down += buf.len;
     if (!call->opaque && fg_grpc_framing_feed(&attempt->framing, buf.data, buf.len) != 0) {
         struct fg_reply reply = fg_reply_make(FG_REASON_UPSTREAM_PROTOCOL_ERROR,
@@ -377,7 +378,13 @@ static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
     fg_attempt_fail(attempt, &reply);
 }
 
-static const struct fg_stream_events up_events = {on_headers, on_data, on_sent, on_close};
+static void on_waited(struct fg_stream *stream, const struct fg_waited *waited)
+{
+    struct fg_attempt *attempt = stream->user;
+    fg_call_note_wait(attempt->call, attempt, waited, stream);
+}
+
+static const struct fg_stream_events up_events = {on_headers, on_data, on_sent, on_close, on_waited};
 
 /* ---- sending ---- */
 
@@ -492,7 +499,7 @@ static void send_request(struct fg_attempt *attempt, struct fg_conn *conn)
 static void on_slot(struct fg_slot_wait *slot, struct fg_conn *conn)
 {
     struct fg_attempt *attempt = FG_CONTAINER_OF(slot, struct fg_attempt, slot);
-    fg_turn_stop(attempt, false);
+    fg_turn_stop(attempt, false, conn);
     send_request(attempt, conn);
 }
 
@@ -512,6 +519,7 @@ static void wait_for_slot(struct fg_attempt *attempt)
 
     if (!fg_turn_wait(attempt, FG_GATE_SLOT))
         return;
+    fg_attempt_note_slots(attempt);
     if (fg_endpoint_wait(attempt->endpoint, &attempt->slot, call->priority, call->weight, call->tenant, &why) != 0)
         on_failed(&attempt->slot, why);
     else

@@ -60,6 +60,15 @@ enum fg_class fg_call_classify(const struct fg_call *call, const struct fg_outco
     return fg_outcome_classify(outcome, &(struct fg_outcome_sets){sets->failure, sets->overload, sets->ignore});
 }
 
+/* Of the attempt that answers and of those before it; not of those beside it, which nobody waited for. */
+static void add_stalls(struct fg_outcome *outcome, const struct fg_attempt *answering)
+{
+    for (const struct fg_attempt *at = answering; at; at = at->previous)
+        if (at == answering || (at->ended && at->outcome.end_ns <= answering->outcome.start_ns))
+            for (int i = 0; i < FG_WAIT_LEN; i++)
+                outcome->stall_ns[i] += at->outcome.stall_ns[i];
+}
+
 static void record(struct fg_call *call)
 {
     struct fg_outcome *outcome = &call->outcome;
@@ -81,8 +90,7 @@ static void record(struct fg_call *call)
         outcome->first_message_ns = attempt->outcome.first_message_ns;
         outcome->attempt = attempt->number - (attempt->endpoint == NULL);
         outcome->safe_to_retry = attempt->outcome.safe_to_retry;
-        for (int i = 0; i < FG_WAIT_LEN; i++)
-            outcome->stall_ns[i] += attempt->outcome.stall_ns[i];
+        add_stalls(outcome, attempt);
     }
     outcome->class = fg_call_classify(call, outcome);
 }
@@ -108,7 +116,7 @@ void fg_call_finish(struct fg_call *call)
 {
     call->answered = true;
     fg_call_drop_permit(call);
-    call->retry_ns = 0;
+    fg_call_end_pause(call);
     fg_timer_cancel(&call->env->loop->timers, &call->timer);
     if (call->down && !call->request_ended)
         fg_stream_reset_after_end(call->down, FG_H2_NO_ERROR);
@@ -319,6 +327,7 @@ static void on_headers(struct fg_stream *stream, struct fg_headers *headers, uns
     (void)headers; /* gRPC has no request trailers: they end the request and say nothing */
     (void)flags;
 
+    fg_call_heard(call);
     if (call->answered)
         call->request_ended = true;
     else if (is_cardinality_kept(call, true) && !fg_call_hold(call, (struct fg_buf){0}, 0, true))
@@ -331,6 +340,7 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
 
     uint64_t messages = call->framing.messages;
 
+    fg_call_heard(call);
     if (call->answered) {
         call->request_ended = end_stream;
         fg_stream_consume(stream, buf.len);
@@ -399,7 +409,12 @@ static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
     end(call);
 }
 
-static const struct fg_stream_events down_events = {on_headers, on_data, on_sent, on_close};
+static void on_waited(struct fg_stream *stream, const struct fg_waited *waited)
+{
+    fg_call_note_wait(stream->user, NULL, waited, stream);
+}
+
+static const struct fg_stream_events down_events = {on_headers, on_data, on_sent, on_close, on_waited};
 
 /* ---- the beginning ---- */
 
@@ -489,7 +504,7 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
     call->peer = &down->conn->peer;
     call->request = *request;
     call->request_ended = flags & FG_H2_END_STREAM;
-    call->start_ns = call->last_message_ns = env->loop->now_ns;
+    call->start_ns = call->last_message_ns = call->last_client_ns = env->loop->now_ns;
     call->deadline_ns = call->held_until_ns = FG_NEVER;
     fg_hedge_init(&call->hedge);
     fg_list_init(&call->attempts);
@@ -505,35 +520,4 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
                   FG_STR("the request's header list is over http2.max_header_list or http2.max_header_fields"));
     else if (dialect->begin(call))
         route(call);
-}
-
-/* ---- waits ---- */
-
-struct fg_wait fg_call_wait(const struct fg_call *call)
-{
-    const struct fg_attempt *attempt = fg_call_answering(call);
-
-    if (call->held_head)
-        return (struct fg_wait){call->held_since_ns, FG_WAIT_MESSAGE_RATE};
-    if (call->retry_ns)
-        return (struct fg_wait){attempt->outcome.end_ns, FG_WAIT_RETRY};
-    if (call->down) {
-        struct fg_wait wait = call->down->ops->wait(call->down);
-        if (wait.cause != FG_WAIT_NONE)
-            return wait;
-    }
-    if (!attempt || call->answered)
-        return (struct fg_wait){call->start_ns, FG_WAIT_NONE};
-    if (attempt->queued_ns)
-        return (struct fg_wait){attempt->queued_ns, attempt->waits_in == FG_GATE_SLOT
-                                                        ? fg_endpoint_wait_cause(attempt->endpoint)
-                                                        : FG_WAIT_GATE};
-    if (attempt->up) {
-        struct fg_wait wait = attempt->up->ops->wait(attempt->up);
-        if (wait.cause != FG_WAIT_NONE)
-            return wait;
-    }
-    if (attempt->outcome.headers_ns == 0)
-        return (struct fg_wait){attempt->outcome.start_ns, FG_WAIT_PEER_HEADERS};
-    return (struct fg_wait){attempt->last_data_ns, FG_WAIT_PEER_DATA};
 }

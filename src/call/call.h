@@ -26,11 +26,27 @@ struct fg_call;
 struct fg_dialect;
 struct fg_service;
 
+/* A wait of FG_LONG_WAIT_NS or more that is over. */
+struct fg_call_wait {
+    struct fg_call_wait *next;
+    uint64_t since_ns, until_ns;
+    uint32_t attempt; /* that waited; 0: the client's side of the call */
+    enum fg_wait_cause cause;
+    uint32_t stream;                       /* that could not go on, on `connection`; 0: none was open yet */
+    uint64_t connection;                   /* fg_conn.number */
+    const struct fg_wait_holders *holders; /* NULL: not known, or there is no such thing */
+};
+
+/* Those that a call keeps; later ones are told to the sink alone. */
+#define FG_CALL_WAITS_MAX 16
+
 /* What takes outcomes: metrics and logs. */
 struct fg_outcome_sink {
     void (*on_attempt)(void *context, const struct fg_outcome *outcome);
     void (*on_call)(void *context, const struct fg_call *call, const struct fg_outcome *outcome);
     void *context;
+    /* One of its long waits is over; NULL: of no interest. */
+    void (*on_wait)(void *context, const struct fg_call *call, const struct fg_call_wait *wait);
 };
 
 /* What all calls of one worker share. */
@@ -63,14 +79,16 @@ struct fg_attempt {
     struct fg_breaker *breaker; /* of method x endpoint */
     struct fg_breaker_ticket ticket, rollup_ticket;
     uint32_t number;
-    struct fg_fair_item turn;       /* in cluster->turns while it waits for room */
-    uint8_t lane, waits_in;         /* enum fg_gate_lane */
-    uint64_t queued_ns;             /* since when it waits for room or a slot; 0: it does not */
-    uint64_t entered_ns;            /* the gate, or when promotion was tried last */
-    uint64_t sent_ns;               /* the request's headers; 0: not yet */
-    uint64_t expires_ns;            /* retry.attempt_timeout; FG_NEVER: none */
-    uint64_t last_data_ns;          /* when the endpoint last sent something */
-    uint64_t sent_bytes;            /* of the request, framed on its stream */
+    struct fg_fair_item turn;                   /* in cluster->turns while it waits for room */
+    uint8_t lane, waits_in;                     /* enum fg_gate_lane */
+    uint64_t queued_ns;                         /* since when it waits for room or a slot; 0: it does not */
+    const struct fg_wait_holders *slot_holders; /* who had the slots then; NULL: nobody */
+    uint64_t slot_connection;                   /* fg_conn.number of theirs */
+    uint64_t entered_ns;                        /* the gate, or when promotion was tried last */
+    uint64_t sent_ns;                           /* the request's headers; 0: not yet */
+    uint64_t expires_ns;                        /* retry.attempt_timeout; FG_NEVER: none */
+    uint64_t last_data_ns;                      /* when the endpoint last sent something */
+    uint64_t sent_bytes;                        /* of the request, framed on its stream */
     struct fg_headers held;         /* response headers that wait for the first message; in the stream's arena */
     struct fg_grpc_framing framing; /* of the answer */
     struct fg_outcome outcome;
@@ -112,6 +130,7 @@ struct fg_call {
     bool is_long;                   /* calls of its method usually last longer than limits.long_after */
     uint64_t start_ns, deadline_ns; /* FG_NEVER: none */
     uint64_t last_message_ns;       /* data in either direction */
+    uint64_t last_client_ns;        /* when the client last sent something */
     struct fg_timer timer;          /* armed for the first of everything that call.c's next_event() looks at */
 
     struct fg_list attempts;       /* in progress */
@@ -123,6 +142,9 @@ struct fg_call {
     bool has_permit;               /* of the next attempt, if that is a retry or a hedge */
     struct fg_answer *last_answer; /* of an attempt that is being repeated; in the arena; NULL: none */
     uint64_t retry_ns;             /* when the next attempt is due; 0: none is */
+
+    struct fg_call_wait *waits, *last_wait; /* the first long ones, in the order of their ends; in the arena */
+    unsigned waits_len;
 
     struct fg_message_pace pace;
     struct held *held_head, *held_tail;    /* data that came faster than message_limit allows; see limit.c */
@@ -172,9 +194,6 @@ enum fg_class fg_call_classify(const struct fg_call *call, const struct fg_outco
 /* Ends all attempts in progress. CODE and SOURCE go into their outcomes. */
 void fg_call_cancel_attempts(struct fg_call *call, enum fg_status code, enum fg_source source);
 
-/* What the call waits for, seen from the caller; `since_ns` 0: it does not. */
-struct fg_wait fg_call_wait(const struct fg_call *call);
-
 /* Something has changed that the timer depends on. */
 void fg_call_arm(struct fg_call *call);
 
@@ -214,6 +233,25 @@ void fg_call_drop_held(struct fg_call *call);
 /* Data of the request, and whether it ends it, to all attempts in progress; kept for those to come. Borrows BUF. */
 void fg_call_send_on(struct fg_call *call, struct fg_buf buf, bool end);
 
+/* ---- waits.c: what held it up ---- */
+
+/* ATTEMPT (NULL: the client's side) has waited. STREAM, which counts its waits itself, or NULL. */
+void fg_call_note_wait(struct fg_call *call, const struct fg_attempt *attempt, const struct fg_waited *waited,
+                       const struct fg_stream *stream);
+/* The same, of what no stream counts: it is added to the outcome. */
+void fg_call_waited(struct fg_call *call, struct fg_attempt *attempt, const struct fg_waited *waited);
+void fg_call_end_pause(struct fg_call *call);           /* before the next attempt, if there is one */
+void fg_attempt_note_slots(struct fg_attempt *attempt); /* who has the slots that it begins to wait for */
+/* It waited for a stream slot of its endpoint, until CONN gave it one (NULL: none did): a part of that may have been
+ * for the making of CONN. */
+void fg_attempt_slot_waited(struct fg_attempt *attempt, const struct fg_conn *conn);
+/* Headers or data have come: what was waited for until then. */
+void fg_attempt_heard(struct fg_attempt *attempt);
+void fg_call_heard(struct fg_call *call); /* from the client */
+
+/* What the call waits for, seen from the caller; `since_ns` 0: it does not. */
+struct fg_wait fg_call_wait(const struct fg_call *call);
+
 /* ---- attempt.c: one try ---- */
 
 void fg_attempt_start(struct fg_call *call);
@@ -233,8 +271,10 @@ bool fg_turn_enter(struct fg_attempt *attempt);
 void fg_turn_leave(struct fg_attempt *attempt); /* it has ended; harmless if it never entered */
 /* Takes a place in the queue of LANE, which the caller puts it into. False: there was none, the attempt has ended. */
 bool fg_turn_wait(struct fg_attempt *attempt, enum fg_gate_lane lane);
-/* It waits no more, if it did. HAS_LEFT: the gate has counted it out already. */
-void fg_turn_stop(struct fg_attempt *attempt, bool has_left);
+/* It waits no more, if it did. HAS_LEFT: the gate has counted it out already. CONN: the connection that it got; or
+ * NULL.
+ */
+void fg_turn_stop(struct fg_attempt *attempt, bool has_left, const struct fg_conn *conn);
 uint64_t fg_turn_promotion_ns(const struct fg_attempt *attempt); /* when it counts as long; FG_NEVER: not at all */
 void fg_turn_promote(struct fg_attempt *attempt);
 void fg_turn_woken(struct fg_call_env *env, struct fg_cluster *cluster); /* by the gate, on the worker's own thread */

@@ -143,6 +143,14 @@ bool fg_call_hold(struct fg_call *call, struct fg_buf buf, uint64_t messages, bo
     return true;
 }
 
+static void end_hold(struct fg_call *call)
+{
+    struct fg_waited waited = {FG_WAIT_MESSAGE_RATE, call->held_since_ns, call->env->loop->now_ns, NULL};
+
+    fg_call_waited(call, NULL, &waited);
+    call->held_until_ns = FG_NEVER;
+}
+
 void fg_call_release_held(struct fg_call *call)
 {
     const struct fg_config_message_limit *limit = &call->route->message_limit;
@@ -161,14 +169,14 @@ void fg_call_release_held(struct fg_call *call)
         fg_call_send_on(call, held->buf, held->end);
         fg_buf_unref(&held->buf);
     }
-    call->outcome.stall_ns[FG_WAIT_MESSAGE_RATE] += now_ns - call->held_since_ns;
-    call->held_until_ns = FG_NEVER;
+    end_hold(call);
 }
 
 void fg_call_drop_held(struct fg_call *call)
 {
+    if (call->held_head)
+        end_hold(call);
     for (struct held *held = call->held_head; held; held = held->next)
         fg_buf_unref(&held->buf);
     call->held_head = call->held_tail = NULL;
-    call->held_until_ns = FG_NEVER;
 }

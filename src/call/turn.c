@@ -64,21 +64,24 @@ bool fg_turn_wait(struct fg_attempt *attempt, enum fg_gate_lane lane)
     return true;
 }
 
-void fg_turn_stop(struct fg_attempt *attempt, bool has_left)
+void fg_turn_stop(struct fg_attempt *attempt, bool has_left, const struct fg_conn *conn)
 {
     struct fg_call *call = attempt->call;
     enum fg_gate_lane lane = (enum fg_gate_lane)attempt->waits_in;
-    enum fg_wait_cause cause = lane == FG_GATE_SLOT ? FG_WAIT_STREAM_SLOT : FG_WAIT_GATE;
+    struct fg_waited waited = {FG_WAIT_GATE, attempt->queued_ns, call->env->loop->now_ns, NULL};
 
     if (!attempt->queued_ns)
         return;
+    if (lane == FG_GATE_SLOT)
+        fg_attempt_slot_waited(attempt, conn);
+    else
+        fg_call_waited(call, attempt, &waited);
     if (lane == FG_GATE_SLOT)
         fg_endpoint_cancel(&attempt->slot);
     else
         fg_fair_queue_remove(&call->cluster->turns[lane], &attempt->turn);
     if (!has_left)
         fg_gate_queue_leave(gate_of(attempt), call->env->worker, lane, call->priority);
-    attempt->outcome.stall_ns[cause] += call->env->loop->now_ns - attempt->queued_ns;
     attempt->queued_ns = 0;
     FG_COUNT(call->env->stats, calls_dequeued);
     fg_call_arm(call);
@@ -167,7 +170,7 @@ static void evict(struct fg_cluster *cluster, enum fg_gate_lane lane, unsigned p
         lane == FG_GATE_SLOT
             ? FG_CONTAINER_OF(FG_CONTAINER_OF(item, struct fg_slot_wait, item), struct fg_attempt, slot)
             : FG_CONTAINER_OF(item, struct fg_attempt, turn);
-    fg_turn_stop(attempt, true);
+    fg_turn_stop(attempt, true, NULL);
     shed(attempt);
 }
 
@@ -182,7 +185,7 @@ static void serve(struct fg_call_env *env, struct fg_cluster *cluster, enum fg_g
             return;
         struct fg_attempt *attempt = FG_CONTAINER_OF(fg_fair_queue_pop(queue), struct fg_attempt, turn);
         attempt->is_inside = true;
-        fg_turn_stop(attempt, true);
+        fg_turn_stop(attempt, true, NULL);
         fg_attempt_begin(attempt);
     }
 }

@@ -177,7 +177,15 @@ static void on_close(struct fg_stream *client, const struct fg_h2_close *why)
     face->grpc.events->on_close(&face->grpc, why);
 }
 
-static const struct fg_stream_events client_events = {on_headers, on_data, on_sent, on_close};
+static void on_waited(struct fg_stream *client, const struct fg_waited *waited)
+{
+    struct fg_face *face = client->user;
+
+    if (face->grpc.events && face->grpc.events->on_waited)
+        face->grpc.events->on_waited(&face->grpc, waited);
+}
+
+static const struct fg_stream_events client_events = {on_headers, on_data, on_sent, on_close, on_waited};
 
 /* ---- the beginning ---- */
 

@@ -467,7 +467,15 @@ static void on_close(struct fg_stream *http, const struct fg_h2_close *why)
     cleanup(s);
 }
 
-static const struct fg_stream_events http_events = {on_headers, on_data, on_sent, on_close};
+static void on_waited(struct fg_stream *http, const struct fg_waited *waited)
+{
+    struct service *s = http->user;
+
+    if (s->grpc.events->on_waited)
+        s->grpc.events->on_waited(&s->grpc, waited);
+}
+
+static const struct fg_stream_events http_events = {on_headers, on_data, on_sent, on_close, on_waited};
 
 /* ---- the request ---- */
 

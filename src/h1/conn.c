@@ -76,6 +76,7 @@ static void detach(struct fg_h1_stream *stream)
     struct fg_h1_conn *conn = stream->conn;
 
     stream->closed = true;
+    fg_h1_stream_end_stall(stream);
     fg_h1_stream_drop_queue(stream);
     conn->stream = NULL;
     conn->idle_since_ns = fg_h1_now(conn);
@@ -244,10 +245,14 @@ bool fg_h1_conn_has_more(const struct fg_h1_conn *conn)
 void fg_h1_stream_end_stall(struct fg_h1_stream *stream)
 {
     struct fg_wait wait = fg_h1_stream_wait(stream);
+    struct fg_waited waited = {wait.cause, wait.since_ns, fg_h1_now(stream->conn), NULL};
 
-    if (wait.cause != FG_WAIT_NONE)
-        stream->socket_stall_ns += fg_h1_now(stream->conn) - wait.since_ns;
-    stream->queued_since_ns = fg_h1_now(stream->conn);
+    stream->queued_since_ns = waited.until_ns;
+    if (wait.cause == FG_WAIT_NONE)
+        return;
+    stream->socket_stall_ns += waited.until_ns - waited.since_ns;
+    if (waited.until_ns - waited.since_ns >= FG_LONG_WAIT_NS && stream->conn->options->handler->on_waited)
+        stream->conn->options->handler->on_waited(stream, &waited);
 }
 
 void fg_h1_conn_set_blocked(struct fg_h1_conn *conn, bool blocked, bool progress)

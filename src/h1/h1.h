@@ -45,6 +45,8 @@ struct fg_h1_handler {
     void (*on_close)(struct fg_h1_stream *stream, const struct fg_h1_close *why); /* of streams that were told */
     void (*on_output)(struct fg_h1_conn *conn); /* pull and write; also when reading may go on */
     void (*on_slots)(struct fg_h1_conn *conn);  /* client role: a further request may be made, or none any more */
+    /* As fg_h2_handler.on_waited; may be NULL. */
+    void (*on_waited)(struct fg_h1_stream *stream, const struct fg_waited *waited);
 };
 
 struct fg_h1_options {
@@ -131,5 +133,7 @@ void fg_h1_stream_reset_after_end(struct fg_h1_stream *stream);
 bool fg_h1_stream_local_ended(const struct fg_h1_stream *stream);
 struct fg_wait fg_h1_stream_wait(const struct fg_h1_stream *stream);
 void fg_h1_stream_add_stalls(const struct fg_h1_stream *stream, uint64_t stall_ns[FG_WAIT_LEN]);
+/* What it waits for is over, or the stream is to be reset: counts it, and tells on_waited of a long one. */
+void fg_h1_stream_end_stall(struct fg_h1_stream *stream);
 
 #endif

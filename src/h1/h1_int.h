@@ -55,7 +55,6 @@ struct fg_h1_stream *fg_h1_stream_new(struct fg_h1_conn *conn);
 void fg_h1_stream_close(struct fg_h1_stream *stream, const struct fg_h1_close *why);
 /* Both sides have ended: the exchange is over, the connection stays or closes. */
 void fg_h1_stream_check_complete(struct fg_h1_stream *stream);
-void fg_h1_stream_end_stall(struct fg_h1_stream *stream); /* adds what it waited for the socket, and begins anew */
 void fg_h1_stream_drop_queue(struct fg_h1_stream *stream);
 void fg_h1_refuse_tunnel(struct fg_h1_stream *stream); /* the answer is like any other */
 void fg_h1_tell_output(struct fg_h1_conn *conn);

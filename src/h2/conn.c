@@ -93,7 +93,9 @@ void fg_h2_conn_cleanup(struct fg_h2_conn *conn)
     fg_hpack_encoder_cleanup(&conn->encoder);
     free(conn->partial);
     free(conn->block);
+    free(conn->holders);
     conn->partial = conn->block = NULL;
+    conn->holders = NULL;
 }
 
 static void close_all(struct fg_h2_conn *conn, const struct fg_h2_close *why)

@@ -147,6 +147,7 @@ enum fg_h2_fault fg_h2_on_window_update(struct fg_h2_conn *conn, const uint8_t *
             return FG_H2_FAULT_WINDOW_ZERO;
         if (conn->send_window + (int64_t)increment > FG_H2_MAX_WINDOW)
             return FG_H2_FAULT_WINDOW_OVERFLOW;
+        fg_h2_stall_note_holders(conn);
         conn->send_window += (int32_t)increment;
         conn->window_blocked_since_ns = 0;
         if (conn->sched_bits)
@@ -162,6 +163,7 @@ enum fg_h2_fault fg_h2_on_window_update(struct fg_h2_conn *conn, const uint8_t *
         return FG_H2_FAULT_NONE; /* closed: these may still be on their way (section 5.1) */
     if (stream->send_window + (int64_t)increment > FG_H2_MAX_WINDOW)
         return FG_H2_FAULT_STREAM_WINDOW_OVERFLOW;
+    fg_h2_stall_note_holders(conn);
     stream->send_window += (int32_t)increment;
     if (stream->queued > 0)
         fg_h2_sched_add(stream);

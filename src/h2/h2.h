@@ -53,6 +53,9 @@ struct fg_h2_handler {
     /* The number of streams that can be opened may have changed: SETTINGS or GOAWAY came, a stream ended. Client role.
      */
     void (*on_slots)(struct fg_h2_conn *conn);
+    /* The stream had queued DATA and could not send it for FG_LONG_WAIT_NS at least. Nothing may be done to any stream
+     * in this callback. May be NULL. */
+    void (*on_waited)(struct fg_h2_stream *stream, const struct fg_waited *waited);
 };
 
 /* Settings and limits of many connections; outlives them. See config.h for the meaning of each. */
@@ -165,5 +168,11 @@ bool fg_h2_stream_local_ended(const struct fg_h2_stream *stream); /* our END_STR
 struct fg_wait fg_h2_stream_wait(const struct fg_h2_stream *stream);
 /* Adds the time that what it had to send waited so far, by cause. */
 void fg_h2_stream_add_stalls(const struct fg_h2_stream *stream, uint64_t stall_ns[FG_WAIT_LEN]);
+/* Ends the wait that the stream is in, before it is reset: on_waited tells of it. */
+void fg_h2_stall_end(struct fg_h2_stream *stream);
+/* Who holds the window that the connection waits for; NULL: it does not wait. Looks again after 100 ms. */
+const struct fg_wait_holders *fg_h2_conn_holders(struct fg_h2_conn *conn);
+/* Puts the streams that have been open for longest into HOLDERS, which is empty. */
+void fg_h2_conn_oldest(const struct fg_h2_conn *conn, struct fg_wait_holders *holders);
 
 #endif

@@ -115,7 +115,8 @@ struct fg_h2_conn {
     uint8_t sched_bits;                    /* urgencies whose list is not empty */
     uint64_t window_blocked_since_ns;      /* connection window; 0: not */
     uint64_t socket_blocked_since_ns;
-    bool window_was_last; /* what blocked output last: the connection window, or the socket */
+    bool window_was_last;            /* what blocked output last: the connection window, or the socket */
+    struct fg_wait_holders *holders; /* of the connection window, when last looked for; NULL: never */
 
     struct fg_hpack_decoder decoder;
     struct fg_hpack_encoder encoder;
@@ -199,6 +200,10 @@ bool fg_h2_was_closed(const struct fg_h2_conn *conn, uint32_t id, bool *by_us); 
 void fg_h2_sched_add(struct fg_h2_stream *stream); /* it has queued DATA now, or window again */
 void fg_h2_sched_remove(struct fg_h2_stream *stream);
 void fg_h2_sched_update(struct fg_h2_stream *stream); /* priority inputs changed */
+
+/* ---- stall.c ---- */
+
+void fg_h2_stall_note_holders(struct fg_h2_conn *conn); /* before the peer gives some of its windows back */
 bool fg_h2_priority_parse(struct fg_str value, uint8_t *urgency,
                           bool *incremental); /* RFC 9218 section 4; false: invalid */
 

@@ -10,10 +10,8 @@ void fg_h2_sched_remove(struct fg_h2_stream *stream)
     struct fg_h2_conn *conn = stream->conn;
 
     fg_list_remove(&stream->ready);
-    if (stream->stalled_since_ns && stream->queued > 0) {
-        stream->window_stall_ns += fg_h2_now(conn) - stream->stalled_since_ns;
-        stream->queued_since_ns = fg_h2_now(conn);
-    }
+    if (stream->stalled_since_ns)
+        fg_h2_stall_end(stream);
     stream->stalled_since_ns = 0;
     if (fg_list_empty(&conn->sched[stream->urgency]))
         conn->sched_bits &= (uint8_t) ~(1u << stream->urgency);
@@ -134,9 +132,8 @@ static size_t serve(struct fg_h2_stream *stream, size_t budget)
     struct fg_h2_conn *conn = stream->conn;
     size_t sent = 0;
 
-    *(conn->window_was_last ? &stream->connection_stall_ns : &stream->socket_stall_ns) +=
-        fg_h2_now(conn) - stream->queued_since_ns;
-    stream->queued_since_ns = fg_h2_now(conn);
+    if (stream->queued_since_ns != fg_h2_now(conn))
+        fg_h2_stall_end(stream);
     if (stream->deficit <= 0)
         stream->deficit += stream->weight * 1024;
     while (stream->queued > 0 && stream->send_window > 0 && conn->send_window > 0 && stream->deficit > 0 &&

@@ -130,6 +130,7 @@ static void detach(struct fg_h2_stream *stream, bool reset_by_us)
     struct fg_h2_conn *conn = stream->conn;
 
     fg_h2_stream_set_state(stream, FG_H2_CLOSED);
+    fg_h2_stall_end(stream);
     fg_h2_sched_remove(stream);
     if (!conn->sched_bits) /* nobody waits for the connection's window any more */
         conn->window_blocked_since_ns = 0;
@@ -384,32 +385,11 @@ void fg_h2_stream_consume(struct fg_h2_stream *stream, size_t bytes)
     stream->recv_uncredited = 0;
 }
 
-/* ---- priorities and waits ---- */
+/* ---- priorities ---- */
 
 void fg_h2_stream_set_route_priority(struct fg_h2_stream *stream, int urgency_offset, unsigned weight)
 {
     stream->urgency_offset = (int8_t)urgency_offset;
     stream->route_weight = (uint8_t)FG_MIN(FG_MAX(weight, 1u), 100u);
     fg_h2_sched_update(stream);
-}
-
-struct fg_wait fg_h2_stream_wait(const struct fg_h2_stream *stream)
-{
-    const struct fg_h2_conn *conn = stream->conn;
-
-    if (stream->queued == 0)
-        return (struct fg_wait){0, FG_WAIT_NONE};
-    if (stream->stalled_since_ns)
-        return (struct fg_wait){stream->stalled_since_ns, FG_WAIT_STREAM_WINDOW};
-    if (conn->window_blocked_since_ns)
-        return (struct fg_wait){FG_MAX(conn->window_blocked_since_ns, stream->queued_since_ns),
-                                FG_WAIT_CONNECTION_WINDOW};
-    return (struct fg_wait){stream->queued_since_ns, FG_WAIT_SOCKET};
-}
-
-void fg_h2_stream_add_stalls(const struct fg_h2_stream *stream, uint64_t stall_ns[FG_WAIT_LEN])
-{
-    stall_ns[FG_WAIT_STREAM_WINDOW] += stream->window_stall_ns;
-    stall_ns[FG_WAIT_CONNECTION_WINDOW] += stream->connection_stall_ns;
-    stall_ns[FG_WAIT_SOCKET] += stream->socket_stall_ns;
 }

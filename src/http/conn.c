@@ -32,6 +32,12 @@ const char *fg_conn_state_name(enum fg_conn_state state)
     return names[state];
 }
 
+static uint64_t count_opened(uint64_t *counter)
+{
+    fg_stat_add(counter, 1);
+    return *counter;
+}
+
 static void set_state(struct fg_conn *conn, enum fg_conn_state state)
 {
     struct fg_stats *stats = conn->side->stats;
@@ -39,7 +45,8 @@ static void set_state(struct fg_conn *conn, enum fg_conn_state state)
 
     assert(state > conn->state); /* only forward; CLOSED is reached once */
     if (conn->state == FG_CONN_NEW)
-        fg_stat_add(server ? &stats->downstream_connections_opened : &stats->upstream_connections_opened, 1);
+        conn->number =
+            count_opened(server ? &stats->downstream_connections_opened : &stats->upstream_connections_opened);
     if (state == FG_CONN_CLOSED) {
         fg_stat_add(server ? &stats->downstream_connections_closed : &stats->upstream_connections_closed, 1);
         if (!server && conn->state < FG_CONN_OPEN)
@@ -390,6 +397,7 @@ static void go_on_with_handshake(struct fg_conn *conn)
 
 static void start(struct fg_conn *conn)
 {
+    conn->connected_ns = conn->side->loop->now_ns;
     if (conn->pipe.tls) {
         set_state(conn, FG_CONN_HANDSHAKE);
         go_on_with_handshake(conn);
@@ -441,7 +449,7 @@ static struct fg_conn *conn_new(struct fg_conn_side *side, const struct fg_addre
     memset(conn, 0, sizeof *conn);
     conn->side = side;
     conn->peer = *peer;
-    conn->opened_ns = side->loop->now_ns;
+    conn->begun_ns = conn->opened_ns = side->loop->now_ns;
     conn->watch.on_ready = on_ready;
     conn->flush.on_turn_end = on_turn_end;
     fg_list_init(&conn->flush.node);
@@ -519,6 +527,18 @@ struct fg_conn_load fg_conn_load(const struct fg_conn *conn)
     if (conn->why)
         load.free = 0;
     return load;
+}
+
+const struct fg_wait_holders *fg_conn_holders(struct fg_conn *conn)
+{
+    return conn->state == FG_CONN_OPEN && conn->engine->holders ? conn->engine->holders(conn) : NULL;
+}
+
+void fg_conn_slot_holders(const struct fg_conn *conn, struct fg_wait_holders *holders)
+{
+    *holders = (struct fg_wait_holders){.at_ns = conn->side->loop->now_ns};
+    if (conn->state == FG_CONN_OPEN && conn->engine->slot_holders)
+        conn->engine->slot_holders(conn, holders);
 }
 
 bool fg_conn_is_stalled(const struct fg_conn *conn, uint64_t now_ns)

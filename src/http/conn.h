@@ -75,14 +75,16 @@ struct fg_conn {
     struct fg_timer timer;
     struct fg_turn_task flush;
     struct fg_address peer;
-    uint64_t opened_ns;
+    uint64_t number;                  /* among the connections of its worker to clients, or to endpoints; from 1 */
+    uint64_t begun_ns;                /* when it was made, or was begun to be */
+    uint64_t connected_ns, opened_ns; /* since when there is TCP; since when it has its state */
+    uint64_t ready_ns;                /* for the user: since when requests can be made on it; 0: they never could */
     uint64_t closing_ns;         /* since when it is done but for bytes that the peer does not take; 0: it is not */
     uint8_t state;               /* enum fg_conn_state; changed by set_state() in conn.c only */
     uint8_t first[4], first_len; /* bytes that came while DETECTING */
     uint8_t trouble;             /* streams in a row that broke without an answer */
     uint64_t silent_ns;          /* when it was found silent; it is until it brings bytes; 0: it was not */
     bool read_paused;
-    bool was_ready;   /* for the user: requests could be made on it */
     bool fin_sent;    /* our side of a tunnel is over */
     bool half_closed; /* we have said everything and wait for the peer to close */
     const char *why;  /* it is being closed; static or in pipe.error */
@@ -108,6 +110,12 @@ static inline uint32_t fg_conn_free_slots(const struct fg_conn *conn)
 {
     return fg_conn_load(conn).free;
 }
+
+/* Which streams hold the window that the connection waits for; NULL: it does not wait for that. Valid in this turn. */
+const struct fg_wait_holders *fg_conn_holders(struct fg_conn *conn);
+
+/* The oldest of the streams that are open on it. */
+void fg_conn_slot_holders(const struct fg_conn *conn, struct fg_wait_holders *holders);
 
 /* Output has not moved for a while (socket or connection window): a bad place for a new stream. */
 bool fg_conn_is_stalled(const struct fg_conn *conn, uint64_t now_ns);

@@ -17,6 +17,9 @@ struct fg_engine_ops {
     bool (*has_more)(const struct fg_conn *conn); /* to pull, once the queue was written */
     void (*set_blocked)(struct fg_conn *conn, bool blocked, bool progress);
     bool (*is_stalled)(const struct fg_conn *conn, uint64_t since_ns); /* output has not moved since then */
+    const struct fg_wait_holders *(*holders)(struct fg_conn *conn);    /* of its window; NULL: there is none */
+    void (*slot_holders)(const struct fg_conn *conn,
+                         struct fg_wait_holders *holders); /* the oldest streams; may be NULL */
     bool (*is_done)(const struct fg_conn *conn);
     const char *(*fault)(const struct fg_conn *conn); /* the reason why it is; "": in order */
     void (*on_time)(struct fg_conn *conn);

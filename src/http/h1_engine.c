@@ -35,6 +35,7 @@ static void reset(struct fg_stream *stream, uint32_t code)
     (void)code;
     if (!stream->events)
         return;
+    fg_h1_stream_end_stall(engine_stream(stream));
     stream->events = NULL;
     fg_conn_count_stream(stream->conn->side, 0);
     fg_h1_stream_reset(engine_stream(stream));
@@ -143,7 +144,16 @@ static void on_slots(struct fg_h1_conn *h1)
         conn->side->events->on_slots(conn);
 }
 
-const struct fg_h1_handler fg_h1_conn_handler = {on_headers, on_data, on_sent, on_close, on_output, on_slots};
+static void on_waited(struct fg_h1_stream *engine, const struct fg_waited *waited)
+{
+    struct fg_stream *stream = fg_h1_stream_user(engine);
+    if (stream->events && stream->events->on_waited)
+        stream->events->on_waited(stream, waited);
+}
+
+const struct fg_h1_handler fg_h1_conn_handler = {
+    on_headers, on_data, on_sent, on_close, on_output, on_slots, on_waited,
+};
 
 /* ---- the connection ---- */
 
@@ -198,6 +208,12 @@ static void set_blocked(struct fg_conn *conn, bool blocked, bool progress)
 static bool is_stalled(const struct fg_conn *conn, uint64_t since_ns)
 {
     return conn->h1.blocked && conn->h1.blocked_since_ns < since_ns;
+}
+
+static void slot_holders(const struct fg_conn *conn, struct fg_wait_holders *holders)
+{
+    if (conn->h1.stream)
+        holders->top[holders->len++].stream = (uint32_t)conn->h1.exchanges + 1;
 }
 
 static bool is_done(const struct fg_conn *conn)
@@ -271,6 +287,7 @@ const struct fg_engine_ops fg_h1_engine = {
     .has_more = has_more,
     .set_blocked = set_blocked,
     .is_stalled = is_stalled,
+    .slot_holders = slot_holders,
     .is_done = is_done,
     .fault = fault,
     .on_time = on_time,

@@ -33,6 +33,7 @@ static void reset(struct fg_stream *stream, uint32_t code)
 {
     if (!stream->events)
         return;
+    fg_h2_stall_end(engine_stream(stream));
     stream->events = NULL;
     fg_conn_count_stream(stream->conn->side, 0);
     fg_h2_stream_reset(engine_stream(stream), code);
@@ -131,7 +132,16 @@ static void on_slots(struct fg_h2_conn *h2)
         conn->side->events->on_slots(conn);
 }
 
-const struct fg_h2_handler fg_h2_conn_handler = {on_headers, on_data, on_sent, on_close, on_output, on_slots};
+static void on_waited(struct fg_h2_stream *engine, const struct fg_waited *waited)
+{
+    struct fg_stream *stream = fg_h2_stream_user(engine);
+    if (stream->events && stream->events->on_waited)
+        stream->events->on_waited(stream, waited);
+}
+
+const struct fg_h2_handler fg_h2_conn_handler = {
+    on_headers, on_data, on_sent, on_close, on_output, on_slots, on_waited,
+};
 
 /* ---- the connection ---- */
 
@@ -176,6 +186,16 @@ static bool is_stalled(const struct fg_conn *conn, uint64_t since_ns)
 {
     uint64_t socket_ns = conn->h2.socket_blocked_since_ns, window_ns = conn->h2.window_blocked_since_ns;
     return (socket_ns && socket_ns < since_ns) || (window_ns && window_ns < since_ns);
+}
+
+static const struct fg_wait_holders *holders(struct fg_conn *conn)
+{
+    return fg_h2_conn_holders(&conn->h2);
+}
+
+static void slot_holders(const struct fg_conn *conn, struct fg_wait_holders *holders)
+{
+    fg_h2_conn_oldest(&conn->h2, holders);
 }
 
 static bool is_done(const struct fg_conn *conn)
@@ -252,6 +272,8 @@ const struct fg_engine_ops fg_h2_engine = {
     .has_more = has_more,
     .set_blocked = set_blocked,
     .is_stalled = is_stalled,
+    .holders = holders,
+    .slot_holders = slot_holders,
     .is_done = is_done,
     .fault = fault,
     .on_time = on_time,

@@ -21,6 +21,9 @@ struct fg_stream_events {
     void (*on_data)(struct fg_stream *stream, struct fg_buf buf, bool end);
     void (*on_sent)(struct fg_stream *stream, size_t bytes); /* BYTES of what was queued are on their way */
     void (*on_close)(struct fg_stream *stream, const struct fg_h2_close *why);
+    /* What was queued could not be sent for FG_LONG_WAIT_NS at least, and now can, or never will. Nothing may be done
+     * to any stream in this callback. NULL: of no interest. */
+    void (*on_waited)(struct fg_stream *stream, const struct fg_waited *waited);
 };
 
 struct fg_stream_ops {

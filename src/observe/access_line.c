@@ -40,7 +40,7 @@ static void put_stalls(struct fg_json_line *line, const struct fg_outcome *outco
     bool any = false;
 
     for (int i = 0; i < FG_WAIT_LEN; i++) {
-        if (outcome->stall_ns[i] < FG_US)
+        if (fg_wait_is_for_peer((enum fg_wait_cause)i) || outcome->stall_ns[i] < FG_US)
             continue;
         if (!any)
             fg_json_line_object(line, "stalls_ms");
@@ -69,7 +69,7 @@ static void put_end(struct fg_json_line *line, const struct fg_outcome *outcome)
 static uint64_t waited_ns(const struct fg_outcome *outcome)
 {
     return outcome->stall_ns[FG_WAIT_GATE] + outcome->stall_ns[FG_WAIT_STREAM_SLOT] +
-           outcome->stall_ns[FG_WAIT_CONNECT] + outcome->stall_ns[FG_WAIT_SETTINGS];
+           outcome->stall_ns[FG_WAIT_CONNECT] + outcome->stall_ns[FG_WAIT_TLS] + outcome->stall_ns[FG_WAIT_SETTINGS];
 }
 
 static void put_attempt(struct fg_json_line *line, const struct fg_call *call, const struct fg_attempt *attempt)

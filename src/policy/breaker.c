@@ -11,7 +11,7 @@ void fg_breaker_init(struct fg_breaker *breaker)
 static uint64_t waited_before_sending_ns(const struct fg_outcome *outcome)
 {
     return outcome->stall_ns[FG_WAIT_STREAM_SLOT] + outcome->stall_ns[FG_WAIT_CONNECT] +
-           outcome->stall_ns[FG_WAIT_SETTINGS] + outcome->stall_ns[FG_WAIT_GATE];
+           outcome->stall_ns[FG_WAIT_TLS] + outcome->stall_ns[FG_WAIT_SETTINGS] + outcome->stall_ns[FG_WAIT_GATE];
 }
 
 bool fg_breaker_is_slow(const struct fg_config_breaker *config, const struct fg_outcome *outcome)

@@ -159,6 +159,8 @@ int fg_endpoint_wait(struct fg_endpoint *endpoint, struct fg_slot_wait *wait, un
 enum fg_wait_cause fg_endpoint_wait_cause(const struct fg_endpoint *endpoint)
 {
     for (uint32_t i = 0; i < endpoint->conns_len; i++) {
+        if (endpoint->conns[i]->state == FG_CONN_HANDSHAKE)
+            return FG_WAIT_TLS;
         if (endpoint->conns[i]->state < FG_CONN_OPEN)
             return FG_WAIT_CONNECT;
         if (!fg_conn_load(endpoint->conns[i]).is_ready)
@@ -175,7 +177,8 @@ static void on_slots(struct fg_conn *conn)
 
     struct fg_conn_load load = fg_conn_load(conn);
 
-    conn->was_ready |= load.is_ready;
+    if (load.is_ready && !conn->ready_ns)
+        conn->ready_ns = conn->side->loop->now_ns;
     if (load.is_ready)
         endpoint->slots_hint = FG_MIN(load.limit, endpoint->cluster->config->limits.streams_per_connection);
     if (load.open == 0 && fg_conn_is_broken(conn)) /* nobody is to use it any more */
@@ -187,7 +190,7 @@ static void on_slots(struct fg_conn *conn)
 static void on_closed(struct fg_conn *conn, const char *why)
 {
     struct fg_endpoint *endpoint = conn->user;
-    bool was_usable = conn->was_ready;
+    bool was_usable = conn->ready_ns != 0;
 
     if (!endpoint)
         return;
