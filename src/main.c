@@ -17,6 +17,7 @@ static const struct command {
     {"breakers", fg_cli_breakers, "breakers                    all circuits of a running gateway"},
     {"events", fg_cli_events, "events [--follow]           when which breaker changed, and why"},
     {"streams", fg_cli_streams, "streams                     calls in progress, and what each waits for"},
+    {"trace", fg_cli_trace, "trace [--seconds N]         what held calls up, and who held what they waited for"},
     {"clusters", fg_cli_clusters, "clusters                    endpoints, their load and their breakers"},
     {"call", fg_cli_call, "call [options] URL/package.Service/Method [JSON|@FILE|-]   call a service in any dialect"},
     {"openapi", fg_cli_openapi, "openapi FILE                describe the REST face of a file of descriptors"},

@@ -8,6 +8,7 @@
 #include "observe/prometheus.h"
 
 #define STREAMS_DEFAULT  1000
+#define TRACE_LAST_MS    30000
 #define BREAKERS_DEFAULT 1000
 #define LIMIT_MAX        1000000
 #define NAME_BYTES       512 /* of a cluster, an endpoint or a method in a request */
@@ -186,6 +187,26 @@ static void clusters(void *context, const struct fg_admin_request *request, stru
     fg_inspect_clusters(context, body);
 }
 
+/* ---- /trace ---- */
+
+static void trace(void *context, const struct fg_admin_request *request, struct fg_admin_response *response, FILE *body)
+{
+    struct fg_inspect_waits_query query = {.cause = -1};
+    uint64_t last_ms, min_ms, peers;
+
+    if (fg_query_number(request->query, "last_ms", TRACE_LAST_MS, UINT32_MAX, &last_ms) &&
+        fg_query_number(request->query, "min_ms", FG_LONG_WAIT_NS / FG_MS, UINT32_MAX, &min_ms) &&
+        fg_query_number(request->query, "peers", 0, 1, &peers) &&
+        read_word(request->query, "cause", FG_WAIT_LEN, name_of_wait, &query.cause)) {
+        query.last_ns = last_ms * FG_MS;
+        query.min_ns = min_ms * FG_MS;
+        query.peers = peers;
+        fg_inspect_waits(context, &query, body);
+    } else {
+        say(response, body, 400, "?last_ms=N&min_ms=N&cause=CAUSE&peers=1; causes are those of /streams");
+    }
+}
+
 /* ---- /breakers ---- */
 
 struct name {
@@ -317,6 +338,8 @@ static const struct fg_admin_route routes[] = {
      "?method=&cluster=&endpoint=&peer=&dialect=&wait=&phase=&min_age_ms=&min_wait_ms=&sort=&limit=&offset=",
      streams},
     {"/streams/kill", "POST ?id=ID, as /streams shows it: ends a call", kill_stream, true},
+    {"/trace", "long waits of the last 30 s, and who held what was waited for; ?last_ms=N&min_ms=N&cause=C&peers=1",
+     trace},
     {"/clusters", "endpoints, their load and their breakers", clusters},
     {"/breakers", "all circuits; ?cluster=C&endpoint=E&method=M&state=open&limit=N", breakers},
     {"/breakers/", "CLUSTER/ENDPOINT?method=METHOD: everything about one", one_breaker},

@@ -235,7 +235,7 @@ void fg_call_send_on(struct fg_call *call, struct fg_buf buf, bool end);
 
 /* ---- waits.c: what held it up ---- */
 
-/* ATTEMPT (NULL: the client's side) has waited. STREAM, which counts its waits itself, or NULL. */
+/* ATTEMPT (NULL: the client's side) has waited on STREAM, which adds its waits up itself. */
 void fg_call_note_wait(struct fg_call *call, const struct fg_attempt *attempt, const struct fg_waited *waited,
                        const struct fg_stream *stream);
 /* The same, of what no stream counts: it is added to the outcome. */
@@ -251,6 +251,9 @@ void fg_call_heard(struct fg_call *call); /* from the client */
 
 /* What the call waits for, seen from the caller; `since_ns` 0: it does not. */
 struct fg_wait fg_call_wait(const struct fg_call *call);
+/* The same, with everything that is known of it; `until_ns` is now. ROOM is for the holders. False: it does not wait.
+ */
+bool fg_call_current_wait(const struct fg_call *call, struct fg_call_wait *wait, struct fg_wait_holders *room);
 
 /* ---- attempt.c: one try ---- */
 

@@ -15,16 +15,16 @@ static const struct fg_wait_holders *keep_holders(struct fg_arena *arena, const 
     return copy;
 }
 
-void fg_call_note_wait(struct fg_call *call, const struct fg_attempt *attempt, const struct fg_waited *waited,
-                       const struct fg_stream *stream)
+static void note(struct fg_call *call, const struct fg_attempt *attempt, const struct fg_waited *waited,
+                 uint32_t stream, uint64_t connection)
 {
     struct fg_call_wait wait = {
         .since_ns = waited->since_ns,
         .until_ns = waited->until_ns,
         .attempt = attempt ? attempt->number : 0,
         .cause = waited->cause,
-        .stream = stream ? stream->ops->id(stream) : 0,
-        .connection = stream ? stream->conn->number : 0,
+        .stream = stream,
+        .connection = connection,
         .holders = waited->holders,
     };
 
@@ -42,12 +42,18 @@ void fg_call_note_wait(struct fg_call *call, const struct fg_attempt *attempt, c
     call->waits_len++;
 }
 
+void fg_call_note_wait(struct fg_call *call, const struct fg_attempt *attempt, const struct fg_waited *waited,
+                       const struct fg_stream *stream)
+{
+    note(call, attempt, waited, stream->ops->id(stream), stream->conn->number);
+}
+
 void fg_call_waited(struct fg_call *call, struct fg_attempt *attempt, const struct fg_waited *waited)
 {
     uint64_t *stall_ns = attempt ? attempt->outcome.stall_ns : call->outcome.stall_ns;
 
     stall_ns[waited->cause] += waited->until_ns - waited->since_ns;
-    fg_call_note_wait(call, attempt, waited, NULL);
+    note(call, attempt, waited, 0, 0);
 }
 
 void fg_call_end_pause(struct fg_call *call)
@@ -69,11 +75,10 @@ static uint64_t overlap(uint64_t since_ns, uint64_t until_ns, uint64_t from_ns, 
     return end_ns > begin_ns ? end_ns - begin_ns : 0;
 }
 
-void fg_attempt_note_slots(struct fg_attempt *attempt)
+/* Who has the slots of the endpoint's fullest connection, whose number is returned; 0: nobody. */
+static uint64_t find_slots(const struct fg_endpoint *endpoint, struct fg_wait_holders *holders)
 {
-    const struct fg_endpoint *endpoint = attempt->endpoint;
-    struct fg_conn *fullest = NULL;
-    struct fg_wait_holders holders;
+    const struct fg_conn *fullest = NULL;
     uint32_t most = 0;
 
     for (uint32_t i = 0; i < endpoint->conns_len; i++) {
@@ -84,10 +89,18 @@ void fg_attempt_note_slots(struct fg_attempt *attempt)
         fullest = endpoint->conns[i];
     }
     if (!fullest)
-        return;
-    fg_conn_slot_holders(fullest, &holders);
-    attempt->slot_holders = keep_holders(attempt->call->down->arena, &holders);
-    attempt->slot_connection = fullest->number;
+        return 0;
+    fg_conn_slot_holders(fullest, holders);
+    return fullest->number;
+}
+
+void fg_attempt_note_slots(struct fg_attempt *attempt)
+{
+    struct fg_wait_holders holders;
+
+    attempt->slot_connection = find_slots(attempt->endpoint, &holders);
+    if (attempt->slot_connection)
+        attempt->slot_holders = keep_holders(attempt->call->down->arena, &holders);
 }
 
 void fg_attempt_slot_waited(struct fg_attempt *attempt, const struct fg_conn *conn)
@@ -95,6 +108,7 @@ void fg_attempt_slot_waited(struct fg_attempt *attempt, const struct fg_conn *co
     uint64_t since_ns = attempt->queued_ns, until_ns = attempt->call->env->loop->now_ns, longest_ns = 0;
     uint64_t *stall_ns = attempt->outcome.stall_ns;
     struct fg_waited waited = {FG_WAIT_STREAM_SLOT, since_ns, until_ns, attempt->slot_holders};
+    struct fg_wait_holders holders;
 
     if (conn && conn->ready_ns > since_ns) { /* it waited for this very connection to be made */
         const struct {
@@ -120,7 +134,9 @@ void fg_attempt_slot_waited(struct fg_attempt *attempt, const struct fg_conn *co
     }
     if (waited.cause != FG_WAIT_STREAM_SLOT)
         waited.holders = NULL;
-    fg_call_note_wait(attempt->call, attempt, &waited, NULL);
+    else if (!waited.holders && (attempt->slot_connection = find_slots(attempt->endpoint, &holders)))
+        waited.holders = &holders; /* those came after it, or together with it */
+    note(attempt->call, attempt, &waited, 0, waited.holders ? attempt->slot_connection : 0);
 }
 
 /* ---- the peers themselves ---- */
@@ -195,4 +211,28 @@ struct fg_wait fg_call_wait(const struct fg_call *call)
     if (attempt->outcome.headers_ns == 0)
         return (struct fg_wait){FG_MAX(attempt->outcome.start_ns, call->last_client_ns), FG_WAIT_PEER_HEADERS};
     return (struct fg_wait){attempt->last_data_ns, FG_WAIT_PEER_DATA};
+}
+
+bool fg_call_current_wait(const struct fg_call *call, struct fg_call_wait *out, struct fg_wait_holders *room)
+{
+    struct fg_wait wait = fg_call_wait(call);
+    const struct fg_attempt *attempt = fg_call_answering(call);
+    bool is_down = call->down && call->down->ops->wait(call->down).cause != FG_WAIT_NONE;
+    const struct fg_stream *stream = is_down ? call->down : attempt ? attempt->up : NULL;
+
+    if (wait.cause == FG_WAIT_NONE)
+        return false;
+    bool is_clients = is_down || wait.cause == FG_WAIT_MESSAGE_RATE || wait.cause == FG_WAIT_CLIENT_DATA ||
+                      wait.cause == FG_WAIT_RETRY;
+    *out = (struct fg_call_wait){.since_ns = wait.since_ns,
+                                 .until_ns = call->env->loop->now_ns,
+                                 .attempt = attempt && !is_clients ? attempt->number : 0,
+                                 .cause = wait.cause,
+                                 .stream = stream ? stream->ops->id(stream) : 0,
+                                 .connection = stream ? stream->conn->number : 0};
+    if (wait.cause == FG_WAIT_CONNECTION_WINDOW)
+        out->holders = fg_conn_holders(stream->conn);
+    else if (wait.cause == FG_WAIT_STREAM_SLOT && (out->connection = find_slots(attempt->endpoint, room)))
+        out->holders = room;
+    return true;
 }

@@ -19,6 +19,7 @@ int fg_cli_explain(int argc, char **argv);
 int fg_cli_breakers(int argc, char **argv);
 int fg_cli_events(int argc, char **argv);
 int fg_cli_streams(int argc, char **argv);
+int fg_cli_trace(int argc, char **argv);
 int fg_cli_clusters(int argc, char **argv);
 int fg_cli_call(int argc, char **argv);
 int fg_cli_openapi(int argc, char **argv);

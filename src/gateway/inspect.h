@@ -23,6 +23,18 @@ struct fg_inspect_streams_query {
  * when; TOTAL there are, and M match. Workers look at their calls a few at a time. */
 void fg_inspect_streams(struct fg_gateway *gateway, const struct fg_inspect_streams_query *query, FILE *out);
 
+/* Which long waits. */
+struct fg_inspect_waits_query {
+    uint64_t last_ns; /* that ended so lately, or have not ended */
+    uint64_t min_ns;  /* that lasted so long; those that are over are kept from FG_LONG_WAIT_NS on */
+    int cause;        /* enum fg_wait_cause; -1: any */
+    bool peers;       /* also what is waited for now because the peer itself takes its time */
+};
+
+/* {"waits": [...], "complete": true}: what held calls up and what does now, of each worker in the order of the ends,
+ * with the streams that held what was waited for. */
+void fg_inspect_waits(struct fg_gateway *gateway, const struct fg_inspect_waits_query *query, FILE *out);
+
 /* Ends the call that /streams shows as WORKER-NUMBER, says so in the log, and shows it once more. False: there is none,
  * and nothing was written. */
 bool fg_inspect_kill(struct fg_gateway *gateway, unsigned worker, uint64_t number, FILE *out);

@@ -6,6 +6,7 @@
 #include "gateway/inspect_int.h"
 
 #define STEP_CALLS 512 /* looked at in one turn: some 50 us */
+#define KEEP_COST  31  /* what writing one down takes: as much as looking at so many */
 #define KEPT_MAX   FG_INSPECT_STREAMS_MAX
 
 /* ---- one call, as JSON ---- */
@@ -24,8 +25,25 @@ static void put_side(FILE *out, const char *name, const struct fg_stream *stream
     }
     char peer[FG_ADDRESS_TEXT_BYTES];
     fg_address_format(&stream->conn->peer, peer, sizeof peer);
-    fprintf(out, "{\"stream\": %u, ", stream->ops->id(stream));
+    fprintf(out, "{\"connection\": %llu, \"stream\": %u, ", (unsigned long long)stream->conn->number,
+            stream->ops->id(stream));
     fg_inspect_put_field(out, "peer", fg_str_from(peer));
+    fputc('}', out);
+}
+
+static void put_wait(const struct fg_worker *worker, const struct fg_call *call, const struct fg_wait *wait, FILE *out)
+{
+    struct fg_wait_holders room;
+    struct fg_call_wait full;
+
+    fprintf(out, ", \"wait\": {\"cause\": \"%s\", \"age_ms\": %.3f", fg_wait_name(wait->cause),
+            ms(wait->cause == FG_WAIT_NONE ? 0 : worker->loop.now_ns - wait->since_ns));
+    if (fg_call_current_wait(call, &full, &room) && full.holders) {
+        struct fg_long_wait record = {0};
+        fg_long_wait_fill(&record, call, &full);
+        fputs(", ", out);
+        fg_inspect_put_holders(out, worker->index, &record);
+    }
     fputc('}', out);
 }
 
@@ -46,8 +64,7 @@ static void put_call(const struct fg_worker *worker, const struct fg_call *call,
             ms(now_ns - call->start_ns));
     if (call->deadline_ns != FG_NEVER)
         fprintf(out, ", \"deadline_in_ms\": %.3f", ms(call->deadline_ns > now_ns ? call->deadline_ns - now_ns : 0));
-    fprintf(out, ", \"wait\": {\"cause\": \"%s\", \"age_ms\": %.3f}", fg_wait_name(wait->cause),
-            ms(wait->cause == FG_WAIT_NONE ? 0 : now_ns - wait->since_ns));
+    put_wait(worker, call, wait, out);
     fprintf(out, ", \"bytes_up\": %llu, \"bytes_down\": %llu, \"messages_up\": %llu, \"messages_down\": %llu",
             (unsigned long long)call->bytes_up, (unsigned long long)call->bytes_down,
             (unsigned long long)call->framing.messages, (unsigned long long)(attempt ? attempt->framing.messages : 0));
@@ -170,27 +187,28 @@ static void sift_up(struct scan *scan, size_t at)
     }
 }
 
-/* The call may end before the question does: what is kept of it is text. */
-static void keep(struct fg_worker *worker, struct scan *scan, const struct fg_call *call, const struct fg_wait *wait,
-                 uint64_t rank_)
+/* The call may end before the question does: what is kept of it is text. What that cost, in calls looked at. */
+static int keep(struct fg_worker *worker, struct scan *scan, const struct fg_call *call, const struct fg_wait *wait,
+                uint64_t rank_)
 {
     struct kept entry = {.rank = rank_, .number = call->number};
 
     if (scan->cap == 0 || (scan->len == scan->cap && !is_later(&scan->heap[0], &entry)))
-        return;
+        return 0;
     FILE *out = open_memstream(&entry.text, &entry.len);
     if (!out)
-        return;
+        return 0;
     put_call(worker, call, wait, out);
     fclose(out);
     if (scan->len < scan->cap) {
         scan->heap[scan->len] = entry;
         sift_up(scan, scan->len++);
-        return;
+        return KEEP_COST;
     }
     free(scan->heap[0].text);
     scan->heap[0] = entry;
     sift_down(scan, 0);
+    return KEEP_COST;
 }
 
 static struct scan *scan_new(struct fg_worker *worker, const struct fg_inspect_streams_query *query)
@@ -236,7 +254,7 @@ static bool scan_some(struct fg_worker *worker, const void *context, void **stat
         if (!matches(query, call, &wait, worker->loop.now_ns))
             continue;
         scan->matched++;
-        keep(worker, scan, call, &wait, rank(query, call, &wait));
+        i += keep(worker, scan, call, &wait, rank(query, call, &wait));
     }
     if (scan->left > 0 && worker->env.scan != &worker->env.calls)
         return false;

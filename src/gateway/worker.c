@@ -79,6 +79,12 @@ static void on_call(void *context, const struct fg_call *call, const struct fg_o
     }
 }
 
+static void on_wait(void *context, const struct fg_call *call, const struct fg_call_wait *wait)
+{
+    struct fg_worker *worker = context;
+    fg_long_waits_add(&worker->long_waits, call, wait);
+}
+
 /* ---- life ---- */
 
 static struct fg_h2_options limits_of(const struct fg_config_listener *config)
@@ -267,7 +273,7 @@ int fg_worker_init(struct fg_worker *worker, struct fg_gateway *gateway, unsigne
         .worker = index,
         .seed = (uint32_t)(fg_clock_wall_ns() >> 10) ^ (uint32_t)getpid(),
         .random = 0x9E3779B97F4A7C15ull * (index + 1) ^ fg_clock_now_ns(),
-        .sink = {on_attempt, on_call, worker},
+        .sink = {on_attempt, on_call, worker, on_wait},
     };
     fg_list_init(&worker->env.calls);
     if (init_clusters(worker, error, error_len) != 0 || init_servers(worker, error, error_len) != 0) {
@@ -292,6 +298,7 @@ void fg_worker_cleanup(struct fg_worker *worker)
     worker->clusters = NULL;
     worker->clusters_len = 0; /* mail that is still queued asks */
     fg_metrics_cleanup(&worker->metrics);
+    fg_long_waits_cleanup(&worker->long_waits);
     fg_timer_cancel(&worker->loop.timers, &worker->drain_timer);
     fg_loop_cleanup(&worker->loop);
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "call/call.h"
+#include "gateway/long_waits.h"
 #include "http/server.h"
 #include "observe/access_log.h"
 #include "observe/metrics.h"
@@ -19,6 +20,7 @@ struct fg_worker {
     struct fg_loop loop;
     struct fg_stats stats;
     struct fg_metrics metrics;
+    struct fg_long_waits long_waits;
     struct fg_call_env env;
     struct fg_server *servers; /* one per listener of the configuration */
     size_t servers_len;

@@ -62,7 +62,17 @@ static void on_slots(struct fg_h2_conn *conn)
     engine_of(conn)->slots_told++;
 }
 
-static const struct fg_h2_handler handler = {on_headers, on_data, on_sent, on_close, on_output, on_slots};
+static void on_waited(struct fg_h2_stream *stream, const struct fg_waited *waited)
+{
+    struct engine *e = engine_of(fg_h2_stream_conn(stream));
+
+    e->waits.told++;
+    e->waits.stream = fg_h2_stream_id(stream);
+    e->waits.waited = *waited;
+    e->waits.holders = waited->holders ? *waited->holders : (struct fg_wait_holders){0};
+}
+
+static const struct fg_h2_handler handler = {on_headers, on_data, on_sent, on_close, on_output, on_slots, on_waited};
 
 /* ---- life ---- */
 

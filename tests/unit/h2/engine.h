@@ -40,6 +40,12 @@ struct engine {
     uint64_t now_ns, faults[FG_H2_FAULT_LEN];
     bool keeps_data; /* on_data does not consume */
     unsigned slots_told, outputs_told;
+    struct { /* what on_waited told last */
+        unsigned told;
+        uint32_t stream;
+        struct fg_waited waited;
+        struct fg_wait_holders holders; /* len 0: none */
+    } waits;
     void (*on_close)(struct engine *e, uint32_t id); /* NULL, or called at the end of each stream */
     struct watched streams[ENGINE_STREAMS];
     char out[ENGINE_TEXT_BYTES]; /* the last turn's output */

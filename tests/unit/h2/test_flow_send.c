@@ -256,9 +256,80 @@ static void waiting_is_told_by_cause(void **state)
     engine_free(e);
 }
 
+static void a_long_wait_for_the_connections_window_names_who_holds_it(void **state)
+{
+    struct engine *e = new_with_window(1 << 20);
+    (void)state;
+
+    open_stream(e, 3);
+    open_stream(e, 5);
+    send_data(e, 1, 20000, false);
+    send_data(e, 3, 50000, false);
+    skip_out(e); /* 65535 bytes of both; 3 has more */
+    send_data(e, 5, 100, true);
+    expect_out(e, "");
+    pass(e, FG_LONG_WAIT_NS - 1);
+    const struct fg_wait_holders *now = fg_h2_conn_holders(&e->conn);
+    assert_int_equal(now->len, 2);
+    assert_int_equal(now->top[0].stream, 3);
+    assert_int_equal(now->top[0].bytes, 45535);
+    assert_int_equal(now->top[1].stream, 1);
+    assert_int_equal(now->top[1].bytes, 20000);
+    assert_int_equal(e->waits.told, 0);
+    pass(e, 1);
+    feed_window(e, 3, 45535); /* at last it reads */
+    feed_window(e, 0, 45535);
+    expect_out(e, "DATA 3 4465\nDATA 5 end 100\n");
+    assert_int_equal(e->waits.told, 2);
+    assert_int_equal(e->waits.waited.cause, FG_WAIT_CONNECTION_WINDOW);
+    assert_int_equal(e->waits.waited.until_ns - e->waits.waited.since_ns, FG_LONG_WAIT_NS);
+    assert_int_equal(e->waits.holders.len, 2);
+    assert_int_equal(e->waits.holders.top[0].stream, 3);
+    assert_int_equal(e->waits.holders.top[0].bytes, 45535);
+    assert_null(fg_h2_conn_holders(&e->conn));
+    engine_free(e);
+}
+
+static void window_of_streams_that_are_gone_is_held_by_nobody(void **state)
+{
+    struct engine *e = new_with_window(1 << 20);
+    (void)state;
+
+    open_stream(e, 3);
+    send_data(e, 1, 65535, false);
+    skip_out(e);
+    feed_reset(e, 1, FG_H2_CANCEL);
+    send_data(e, 3, 10, false);
+    expect_out(e, "");
+    const struct fg_wait_holders *now = fg_h2_conn_holders(&e->conn);
+    assert_int_equal(now->len, 0);
+    assert_int_equal(now->gone_bytes, 65535);
+    engine_free(e);
+}
+
+static void what_a_stream_waits_for_when_it_ends_counts(void **state)
+{
+    struct engine *e = new_with_window(1000);
+    (void)state;
+
+    send_data(e, 1, 1001, false);
+    skip_out(e);
+    pass(e, FG_S);
+    feed_reset(e, 1, FG_H2_CANCEL);
+    expect_close(e, 1, FG_H2_CLOSED_PEER_RESET, FG_H2_CANCEL);
+    assert_int_equal(e->waits.told, 1);
+    assert_int_equal(e->waits.stream, 1);
+    assert_int_equal(e->waits.waited.cause, FG_WAIT_STREAM_WINDOW);
+    assert_int_equal(e->waits.waited.until_ns - e->waits.waited.since_ns, FG_S);
+    engine_free(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_long_wait_for_the_connections_window_names_who_holds_it),
+        cmocka_unit_test(window_of_streams_that_are_gone_is_held_by_nobody),
+        cmocka_unit_test(what_a_stream_waits_for_when_it_ends_counts),
         cmocka_unit_test(a_stream_sends_what_its_window_allows),
         cmocka_unit_test(the_connections_window_is_shared),
         cmocka_unit_test(frames_stay_at_16384_whatever_the_peer_takes),
