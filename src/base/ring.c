@@ -39,6 +39,17 @@ size_t fg_ring_peek(const struct fg_ring *ring, const char **at)
     return FG_MIN((size_t)(written - ring->read), ring->size - place);
 }
 
+size_t fg_ring_copy(const struct fg_ring *ring, void *out, size_t max)
+{
+    uint64_t written = __atomic_load_n(&ring->written, __ATOMIC_ACQUIRE);
+    size_t len = FG_MIN((size_t)(written - ring->read), max);
+    size_t place = ring->read % ring->size, first = FG_MIN(len, ring->size - place);
+
+    memcpy(out, ring->bytes + place, first);
+    memcpy((char *)out + first, ring->bytes, len - first);
+    return len;
+}
+
 void fg_ring_take(struct fg_ring *ring, size_t len)
 {
     __atomic_store_n(&ring->read, ring->read + len, __ATOMIC_RELEASE);

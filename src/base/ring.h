@@ -22,6 +22,8 @@ bool fg_ring_put(struct fg_ring *ring, const void *data, size_t len) __attribute
 /* Reading side: what stands together at the front, *AT to its first byte; 0: nothing has come. At the end of the memory
  * there may be more behind it after fg_ring_take. */
 size_t fg_ring_peek(const struct fg_ring *ring, const char **at);
+/* At most MAX bytes of the front to OUT, over the end of the memory, too; how many. They stay until fg_ring_take. */
+size_t fg_ring_copy(const struct fg_ring *ring, void *out, size_t max);
 void fg_ring_take(struct fg_ring *ring, size_t len); /* LEN bytes were read and their room is free */
 
 /* Reading side: LEN bytes to OUT, over the end of the memory, too. False: fewer have come, and none was taken. */

@@ -1,10 +1,12 @@
 /* fusegate run: the gateway in the foreground until SIGTERM or SIGINT. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "admin/handlers.h"
 #include "base/log.h"
@@ -68,6 +70,18 @@ static int load(const struct options *options, struct fg_config **config)
     return FG_EXIT_CONFIG;
 }
 
+/* Started without standard output or error, a connection would get their number, and the log would be written to it. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 /* Each connection is a descriptor: use what the hard limit allows. */
 static void raise_descriptor_limit(void)
 {
@@ -88,6 +102,7 @@ static void block_signals(sigset_t *signals)
     sigaddset(signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, signals, NULL); /* inherited by all threads: only this one takes them */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log that ulimit -f ends is like a full disk */
 }
 
 static void serve(struct fg_gateway *gateway, const sigset_t *signals)
@@ -143,11 +158,13 @@ int fg_cli_run(int argc, char **argv)
     char error[512];
     sigset_t signals;
 
+    fill_standard_descriptors();
     int result = parse(argc, argv, &options);
     if (result == FG_EXIT_OK)
         result = load(&options, &config);
     if (result != FG_EXIT_OK)
         return result;
+    fg_log_init();
     raise_descriptor_limit();
     block_signals(&signals);
     if (fg_gateway_init(&gateway, config, error, sizeof error) != 0) {

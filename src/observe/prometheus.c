@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "h1/fault.h"
 #include "h2/fault.h"
@@ -73,6 +74,8 @@ static void put_counters(const struct fg_prometheus *what, FILE *out)
         else
             fprintf(out, "fusegate_%s %llu\n", name, (unsigned long long)value);
     }
+    head(out, "log_dropped_total", "counter", "Messages dropped because standard error could not take them");
+    fprintf(out, "fusegate_log_dropped_total %llu\n", (unsigned long long)fg_log_dropped());
 }
 
 static void put_gauges(const struct fg_prometheus *what, FILE *out)

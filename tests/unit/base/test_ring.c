@@ -33,6 +33,24 @@ static void a_record_is_taken_whole_or_not_at_all(void **state)
     fg_ring_cleanup(&ring);
 }
 
+static void a_copy_goes_over_the_end_and_takes_nothing(void **state)
+{
+    struct fg_ring ring;
+    char out[8];
+    (void)state;
+
+    fg_ring_init(&ring, 8);
+    assert_int_equal(fg_ring_copy(&ring, out, sizeof out), 0);
+    assert_true(fg_ring_put(&ring, "abcdef", 6));
+    fg_ring_take(&ring, 5);
+    assert_true(fg_ring_put(&ring, "ghijk", 5));
+    assert_int_equal(fg_ring_copy(&ring, out, 4), 4);
+    assert_memory_equal(out, "fghi", 4);
+    assert_int_equal(fg_ring_copy(&ring, out, sizeof out), 6);
+    assert_memory_equal(out, "fghijk", 6);
+    fg_ring_cleanup(&ring);
+}
+
 #define RECORDS 200000u
 
 static void *write_records(void *context)
@@ -77,6 +95,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_is_taken_whole_or_not_at_all),
+        cmocka_unit_test(a_copy_goes_over_the_end_and_takes_nothing),
         cmocka_unit_test(two_threads_agree_on_every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
