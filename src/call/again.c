@@ -62,6 +62,8 @@ void fg_call_commit(struct fg_call *call, struct fg_attempt *attempt)
         return;
     attempt->holds = false;
     call->headers_sent = true;
+    if (call->env->notes)
+        fg_call_note(call, &attempt->held, false);
     fg_stream_send_headers(call->down, &attempt->held, false);
 }
 
@@ -101,6 +103,10 @@ static void pass_on(struct fg_call *call, const struct fg_answer *answer)
     }
     call->outcome.code = answer->code;
     call->outcome.source = answer->source;
+    if (call->env->notes) {
+        fg_call_note(call, &parts.headers, false);
+        fg_call_note(call, &parts.trailers, true);
+    }
     if (call->opaque)
         send_opaque_end(call, &parts);
     else

@@ -69,11 +69,12 @@ static void add_stalls(struct fg_outcome *outcome, const struct fg_attempt *answ
                 outcome->stall_ns[i] += at->outcome.stall_ns[i];
 }
 
-static void record(struct fg_call *call)
+void fg_call_sum(const struct fg_call *call, struct fg_outcome *outcome)
 {
-    struct fg_outcome *outcome = &call->outcome;
     const struct fg_attempt *attempt = fg_call_answering(call);
 
+    if (outcome != &call->outcome)
+        *outcome = call->outcome;
     outcome->method = call->path;
     outcome->cluster = call->cluster ? call->cluster->name : FG_STR("");
     outcome->start_ns = call->start_ns;
@@ -92,7 +93,12 @@ static void record(struct fg_call *call)
         outcome->safe_to_retry = attempt->outcome.safe_to_retry;
         add_stalls(outcome, attempt);
     }
-    outcome->class = fg_call_classify(call, outcome);
+}
+
+static void record(struct fg_call *call)
+{
+    fg_call_sum(call, &call->outcome);
+    call->outcome.class = fg_call_classify(call, &call->outcome);
 }
 
 static void end(struct fg_call *call)
@@ -107,6 +113,8 @@ static void end(struct fg_call *call)
     if (call->env->scan == &call->node)
         call->env->scan = call->node.next;
     fg_list_remove(&call->node);
+    if (call->env->reports.interval_ns)
+        fg_list_remove(&call->report_node);
     record(call);
     FG_COUNT(call->env->stats, calls_ended);
     call->env->sink.on_call(call->env->sink.context, call, &call->outcome);
@@ -147,6 +155,8 @@ void fg_call_fail(struct fg_call *call, const struct fg_reply *reply)
     call->outcome.rst_code = reply->rst_code;
     call->outcome.reason = fg_reason_name(reply->reason);
     fg_call_cancel_attempts(call, reply->code, reply->source);
+    if (call->env->notes)
+        fg_call_note_reply(call, reply);
     call->dialect->send_reply(call, reply);
     fg_call_finish(call);
 }
@@ -505,12 +515,15 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
     call->request = *request;
     call->request_ended = flags & FG_H2_END_STREAM;
     call->start_ns = call->last_message_ns = call->last_client_ns = env->loop->now_ns;
+    call->is_http1 = !fg_conn_is_h2(down->conn);
     call->deadline_ns = call->held_until_ns = FG_NEVER;
     fg_hedge_init(&call->hedge);
     fg_list_init(&call->attempts);
     fg_body_init(&call->body);
     fg_timer_init(&call->timer, on_timer);
     fg_list_append(&env->calls, &call->node);
+    if (env->reports.interval_ns)
+        fg_call_report_later(call);
     down->events = &down_events;
     down->user = call;
     FG_COUNT(env->stats, calls_started);

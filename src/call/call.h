@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "call/body.h"
 #include "call/reply.h"
+#include "call/report.h"
 #include "config/config.h"
 #include "http/stream.h"
 #include "io/timer.h"
@@ -60,12 +61,14 @@ struct fg_call_env {
     struct fg_rate_limiter *limiter;
     struct fg_outcome_sink sink;
     struct fg_list calls;
+    struct fg_call_reports reports;
     struct fg_list *scan;          /* whoever looks at all calls over several turns: the next one; NULL: nobody does */
     unsigned worker;               /* its index */
     uint32_t seed;                 /* of hashes of what clients choose */
     uint64_t random;               /* of backoff; never 0 */
     const struct fg_service *rest; /* of clusters whose service is rest */
     bool has_http;                 /* a cluster's service is http */
+    const struct fg_log_format *notes; /* names fields of the answer that calls keep; NULL: it names none */
     bool draining;
 };
 
@@ -131,6 +134,8 @@ struct fg_call {
     uint64_t start_ns, deadline_ns; /* FG_NEVER: none */
     uint64_t last_message_ns;       /* data in either direction */
     uint64_t last_client_ns;        /* when the client last sent something */
+    struct fg_list report_node;     /* in env->reports.waiting, if calls are reported */
+    uint64_t report_ns;             /* when it is due */
     struct fg_timer timer;          /* armed for the first of everything that call.c's next_event() looks at */
 
     struct fg_list attempts;       /* in progress */
@@ -150,6 +155,7 @@ struct fg_call {
     struct held *held_head, *held_tail;    /* data that came faster than message_limit allows; see limit.c */
     uint64_t held_until_ns, held_since_ns; /* FG_NEVER: nothing is held */
 
+    struct fg_str *notes; /* fields of the answer that the access log names, by its fg_log_part.note; NULL: none yet */
     struct fg_body body;
     struct fg_grpc_framing framing; /* of the request */
     uint64_t bytes_up, bytes_down;
@@ -160,6 +166,7 @@ struct fg_call {
     bool tunnel : 1;      /* CONNECT with :protocol: from 200 on bytes go both ways until one side ends (RFC 8441) */
     bool deferred : 1;    /* no attempt is made before data of the request has come; set by dialect->begin */
     bool whole : 1;       /* nor before all of it has */
+    bool is_http1 : 1;    /* of the client */
     bool starting : 1, start_again : 1; /* fg_call_try is at work; and shall go round once more */
 
     struct fg_outcome outcome; /* what the caller was told; complete when the stream has closed */
@@ -194,6 +201,9 @@ enum fg_class fg_call_classify(const struct fg_call *call, const struct fg_outco
 /* Ends all attempts in progress. CODE and SOURCE go into their outcomes. */
 void fg_call_cancel_attempts(struct fg_call *call, enum fg_status code, enum fg_source source);
 
+/* What the call has come to so far: everything but how it ends, and without the stalls of streams that are open. */
+void fg_call_sum(const struct fg_call *call, struct fg_outcome *outcome);
+
 /* Something has changed that the timer depends on. */
 void fg_call_arm(struct fg_call *call);
 
@@ -218,6 +228,11 @@ void fg_call_cancel_others(struct fg_call *call, const struct fg_attempt *winner
 uint64_t fg_call_next_try_ns(const struct fg_call *call); /* when the next attempt is due; FG_NEVER: none is */
 void fg_call_drop_permit(struct fg_call *call);           /* it will not be tried again */
 void fg_call_on_retry_timer(struct fg_call *call, uint64_t now_ns);
+
+/* ---- note.c: what the access log names of the answer ---- */
+
+void fg_call_note(struct fg_call *call, const struct fg_headers *fields, bool are_trailers);
+void fg_call_note_reply(struct fg_call *call, const struct fg_reply *reply); /* a status of the gateway's own */
 
 /* ---- limit.c: how often ---- */
 

@@ -138,7 +138,10 @@ void fg_replay_line_read(struct fg_replay_line *out, const char *text, size_t le
                                           1000 +
                                       0.5);
     out->kind = FG_REPLAY_LINE_CALL;
-    if (!json_is_string(json_object_get(out->root, "method")) || !json_is_string(json_object_get(out->root, "code")))
+    if (json_is_false(json_object_get(out->root, "final")))
+        out->kind = FG_REPLAY_LINE_SO_FAR;
+    else if (!json_is_string(json_object_get(out->root, "method")) ||
+             !json_is_string(json_object_get(out->root, "code")))
         out->kind = FG_REPLAY_LINE_OTHER;
     else if (!json_is_array(attempts) || !json_is_integer(json_object_get(out->root, "end_us")))
         out->kind = FG_REPLAY_LINE_OLD;

@@ -13,6 +13,7 @@ enum fg_replay_line_kind {
     FG_REPLAY_LINE_BROKEN, /* no JSON object: cut off, or no log at all */
     FG_REPLAY_LINE_OLD,    /* a call, but without its attempts: of a version before they were logged */
     FG_REPLAY_LINE_OTHER,  /* a JSON object, but no call */
+    FG_REPLAY_LINE_SO_FAR, /* of a call in progress (access_log.interval): its last line says it all */
 };
 
 struct fg_replay_line {

@@ -216,6 +216,7 @@ void fg_check(const struct fg_raw_config *raw, const struct fg_marks *marks, str
         fg_check_cluster(&c, &raw->clusters[i]);
     }
     check_admin(&c);
+    fg_check_log(&c);
     fg_arena_cleanup(&arena);
     fg_mem_cleanup(&mem);
 }

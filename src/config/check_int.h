@@ -41,6 +41,9 @@ bool fg_check_order(struct fg_checker *c, struct fg_check_number low, enum fg_ch
 /* check_match.c: routes lead to clusters and can be reached. */
 void fg_check_matches(struct fg_checker *c);
 
+/* check_log.c: the format is one. */
+void fg_check_log(struct fg_checker *c);
+
 /* check_route.c and check_cluster.c: policies that contradict each other. */
 void fg_check_route(struct fg_checker *c, const struct fg_raw_route *route);
 void fg_check_cluster(struct fg_checker *c, const struct fg_config_cluster *cluster);

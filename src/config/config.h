@@ -295,8 +295,14 @@ struct fg_config_admin {
     const char *token;   /* required when the address is neither loopback nor a unix socket */
 };
 
+enum fg_config_log_keep { FG_LOG_KEEP_ALL, FG_LOG_KEEP_FAILURES };
+
 struct fg_config_access_log {
-    const char *path; /* "off", "-" for standard output, or a file */
+    const char *path;             /* "off", "-" for standard output, or a file */
+    const char *format;           /* "json", "combined", or a template (config/log_format.h) */
+    enum fg_config_log_keep keep; /* calls that have a line */
+    double share;                 /* 0..1, of those that are no failures */
+    uint64_t interval_ns;         /* between two lines of a call in progress; 0: none before its end */
 };
 
 struct fg_config {

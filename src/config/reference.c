@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "config/errors.h"
+#include "config/log_format.h"
 #include "config/value.h"
 
 #define MAX_TABLES 64
@@ -137,6 +138,17 @@ static void put_table(struct page *page, const struct fg_table *table)
             put_table(page, table->keys[i].table);
 }
 
+static void put_log_names(FILE *to)
+{
+    fprintf(
+        to,
+        "\n## Names in access_log.format\n\n"
+        "What is absent is shown as `-`, and `%%%%` is the sign itself. In what others choose, quotes, backslashes, "
+        "control characters and what is no UTF-8 are escaped as in JSON, so that a line stays one line; a name that "
+        "may have spaces in it belongs in quotes.\n\n| Name | What it shows |\n|---|---|\n");
+    fg_log_format_print_fields(to);
+}
+
 /* The messages are those of the parser itself. */
 static void put_mistakes(FILE *to)
 {
@@ -159,5 +171,6 @@ void fg_config_print_reference(FILE *to)
     struct page page = {.to = to};
     fputs(intro, to);
     put_table(&page, fg_schema());
+    put_log_names(to);
     put_mistakes(to);
 }

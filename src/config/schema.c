@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "config/log_format.h"
+
 #define MAX_WINDOW INT32_MAX /* RFC 9113 section 6.9.1 */
 
 const struct fg_key_word fg_schema_tls_versions[] = {{"1.2", 12}, {"1.3", 13}, {NULL, 0}};
@@ -190,6 +192,9 @@ static const struct fg_table admin_table = {.title = "admin", KEYS(admin_keys)};
 
 static const struct fg_key_word log_words[] = {{"off", 0}, {"-", 0}, {NULL, 0}};
 
+static const struct fg_key_word log_keep_words[] = {
+    {"all", FG_LOG_KEEP_ALL}, {"failures", FG_LOG_KEEP_FAILURES}, {NULL, 0}};
+
 static const struct fg_key access_log_keys[] = {
     {.name = "path",
      .type = FG_KEY_FILE,
@@ -197,6 +202,33 @@ static const struct fg_key access_log_keys[] = {
      .words = log_words,
      .default_text = "off",
      .description = "A file, `-` for standard output, or `off`."},
+    {.name = "format",
+     .type = FG_KEY_TEXT,
+     FIELD(struct fg_config_access_log, format),
+     .max = FG_LOG_FORMAT_MAX,
+     .default_text = "json",
+     .description =
+         "`json`: an object with everything, which `fusegate replay` reads. `combined`: as web servers write "
+         "it. Else a template such as `%{method} %{code} %{duration_ms}`."},
+    {.name = "keep",
+     .type = FG_KEY_ENUM,
+     FIELD(struct fg_config_access_log, keep),
+     .words = log_keep_words,
+     .default_text = "all",
+     .description = "`failures`: only calls whose class is failure or overload, or that the gateway answered itself."},
+    {.name = "share",
+     .type = FG_KEY_RATIO,
+     FIELD(struct fg_config_access_log, share),
+     .max = FG_RATIO_UNIT,
+     .default_text = "100%",
+     .description = "Share of the other calls that have a line, drawn by chance; failures always have one."},
+    {.name = "interval",
+     .type = FG_KEY_DURATION,
+     FIELD(struct fg_config_access_log, interval_ns),
+     .max = DAY,
+     .default_text = "0",
+     .description = "A call that lasts longer has a line each time, with its totals so far and what it waits for "
+                    "(`final` is false). 0: one line, at the end."},
 };
 
 static const struct fg_table access_log_table = {

@@ -87,7 +87,7 @@ static int init_log(struct fg_gateway *gateway, char *error, size_t error_len)
 
     if (!path || strcmp(path, "off") == 0)
         return 0;
-    gateway->access_log = fg_access_log_new(path, gateway->config->workers, error, error_len);
+    gateway->access_log = fg_access_log_new(&gateway->config->access_log, gateway->config->workers, error, error_len);
     return gateway->access_log ? 0 : -1;
 }
 

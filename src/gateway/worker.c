@@ -72,11 +72,25 @@ static void on_call(void *context, const struct fg_call *call, const struct fg_o
 
     fg_metrics_call(&worker->metrics, outcome);
     count_waits(&worker->metrics, call->route, outcome);
-    if (log) {
-        char peer[FG_ADDRESS_TEXT_BYTES];
-        fg_address_format(call->peer, peer, sizeof peer);
-        fg_access_log_write(log, worker->index, call, peer, fg_clock_wall_ns());
-    }
+    if (log)
+        fg_access_log_write(log, worker->index, call, fg_clock_wall_ns());
+}
+
+static void on_report(void *context, const struct fg_call *call, const struct fg_outcome *outcome, struct fg_wait wait)
+{
+    struct fg_worker *worker = context;
+    fg_access_log_report(worker->gateway->access_log, worker->index, call, outcome, wait, fg_clock_wall_ns());
+}
+
+static void init_log(struct fg_worker *worker)
+{
+    const struct fg_access_log *log = worker->gateway->access_log;
+    struct fg_call_reports *reports = &worker->env.reports;
+
+    fg_call_reports_init(reports, &worker->env, log ? worker->gateway->config->access_log.interval_ns : 0);
+    reports->on_report = on_report;
+    reports->context = worker;
+    worker->env.notes = log ? fg_access_log_notes(log) : NULL;
 }
 
 static void on_wait(void *context, const struct fg_call *call, const struct fg_call_wait *wait)
@@ -276,6 +290,7 @@ int fg_worker_init(struct fg_worker *worker, struct fg_gateway *gateway, unsigne
         .sink = {on_attempt, on_call, worker, on_wait},
     };
     fg_list_init(&worker->env.calls);
+    init_log(worker);
     if (init_clusters(worker, error, error_len) != 0 || init_servers(worker, error, error_len) != 0) {
         fg_worker_cleanup(worker);
         return -1;
@@ -300,6 +315,7 @@ void fg_worker_cleanup(struct fg_worker *worker)
     fg_metrics_cleanup(&worker->metrics);
     fg_long_waits_cleanup(&worker->long_waits);
     fg_timer_cancel(&worker->loop.timers, &worker->drain_timer);
+    fg_timer_cancel(&worker->loop.timers, &worker->env.reports.timer);
     fg_loop_cleanup(&worker->loop);
 }
 

@@ -1,15 +1,14 @@
 #include "observe/access_line.h"
 
+#include <stdio.h>
 #include <time.h>
 
 #include "observe/json_line.h"
 
-/* "2026-01-02T03:04:05.678Z" */
-static void put_time(struct fg_json_line *line, uint64_t wall_ns, struct fg_access_second *second)
+size_t fg_access_time(char out[FG_ACCESS_TIME_BYTES], uint64_t wall_ns, struct fg_access_second *second)
 {
     time_t at_s = (time_t)(wall_ns / FG_S);
     unsigned ms = (unsigned)(wall_ns / FG_MS % 1000);
-    char text[sizeof second->text + 5];
 
     if (second->len == 0 || second->at_s != (uint64_t)at_s) {
         struct tm utc;
@@ -18,15 +17,16 @@ static void put_time(struct fg_json_line *line, uint64_t wall_ns, struct fg_acce
         second->at_s = (uint64_t)at_s;
     }
     const char tail[] = {'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z'};
-    memcpy(text, second->text, second->len);
-    memcpy(text + second->len, tail, sizeof tail);
-    fg_json_line_put_name(line, FG_STR("time"), (struct fg_str){text, second->len + sizeof tail});
+    memcpy(out, second->text, second->len);
+    memcpy(out + second->len, tail, sizeof tail);
+    return second->len + sizeof tail;
 }
 
-/* Instants are cut to microseconds before they are subtracted, so that adding them up again gives the exact order. */
-static uint64_t us_between(uint64_t from_ns, uint64_t to_ns)
+static void put_time(struct fg_json_line *line, uint64_t wall_ns, struct fg_access_second *second)
 {
-    return to_ns > from_ns ? to_ns / FG_US - from_ns / FG_US : 0;
+    char text[FG_ACCESS_TIME_BYTES];
+    size_t len = fg_access_time(text, wall_ns, second);
+    fg_json_line_put_name(line, FG_STR("time"), (struct fg_str){text, len});
 }
 
 static void put_since(struct fg_json_line *line, struct fg_str key, uint64_t start_ns, uint64_t at_ns)
@@ -81,12 +81,13 @@ static void put_attempt(struct fg_json_line *line, const struct fg_call *call, c
     fg_json_line_object(line, "");
     fg_json_line_text(line, "endpoint", outcome->endpoint);
     put_end(line, outcome);
-    fg_json_line_number(line, "start_us", us_between(call->start_ns, outcome->start_ns));
-    fg_json_line_number(line, "duration_us", us_between(outcome->start_ns, outcome->end_ns));
+    fg_json_line_number(line, "start_us", fg_access_us_between(call->start_ns, outcome->start_ns));
+    fg_json_line_number(line, "duration_us", fg_access_us_between(outcome->start_ns, outcome->end_ns));
     if (waited_ns(outcome) >= FG_US)
         fg_json_line_number(line, "waited_us", waited_ns(outcome) / FG_US);
     if (outcome->first_message_ns != 0)
-        fg_json_line_number(line, "first_message_us", us_between(outcome->start_ns, outcome->first_message_ns));
+        fg_json_line_number(line, "first_message_us",
+                            fg_access_us_between(outcome->start_ns, outcome->first_message_ns));
     fg_json_line_number(line, "messages_down", outcome->messages_down);
     if (outcome->pushback)
         fg_json_line_true(line, "pushback");
@@ -128,34 +129,65 @@ static struct fg_str clip(struct fg_str s, size_t max)
     return (struct fg_str){s.p, FG_MIN(s.len, max)};
 }
 
-size_t fg_access_line(char *out, const struct fg_call *call, const char *peer, uint64_t wall_ns,
-                      struct fg_access_second *second)
+static void put_id(struct fg_json_line *line, const struct fg_access_record *record)
 {
-    const struct fg_outcome *outcome = &call->outcome;
+    char text[48];
+    int len = snprintf(text, sizeof text, "%u-%llu", record->worker, (unsigned long long)record->call->number);
+    fg_json_line_put_name(line, FG_STR("id"), (struct fg_str){text, (size_t)len});
+}
+
+static void put_wait(struct fg_json_line *line, const struct fg_access_record *record)
+{
+    fg_json_line_name(line, "wait", fg_wait_name(record->wait.cause));
+    if (record->wait.cause != FG_WAIT_NONE)
+        fg_json_line_ms(line, "wait_ms", fg_access_us_between(record->wait.since_ns, record->outcome->end_ns) * FG_US);
+}
+
+static void put_numbers(struct fg_json_line *line, const struct fg_outcome *outcome)
+{
+    fg_json_line_number(line, "attempt", outcome->attempt);
+    fg_json_line_number(line, "bytes_up", outcome->bytes_up);
+    fg_json_line_number(line, "bytes_down", outcome->bytes_down);
+    fg_json_line_number(line, "messages_up", outcome->messages_up);
+    fg_json_line_number(line, "messages_down", outcome->messages_down);
+    fg_json_line_ms(line, "duration_ms", fg_access_us_between(outcome->start_ns, outcome->end_ns) * FG_US);
+    put_since(line, FG_STR("headers_ms"), outcome->start_ns, outcome->headers_ns);
+    put_since(line, FG_STR("first_message_ms"), outcome->start_ns, outcome->first_message_ns);
+}
+
+size_t fg_access_line(char *out, const struct fg_access_record *record, struct fg_access_second *second)
+{
+    const struct fg_call *call = record->call;
+    const struct fg_outcome *outcome = record->outcome;
+    bool ended = record->kind != FG_ACCESS_SO_FAR;
     struct fg_json_line line;
 
     fg_json_line_begin(&line, out, FG_ACCESS_LINE_BYTES);
-    put_time(&line, wall_ns, second);
-    fg_json_line_number(&line, "end_us", outcome->end_ns / FG_US);
-    fg_json_line_text(&line, "peer", fg_str_from(peer));
+    put_time(&line, record->wall_ns, second);
+    if (ended) /* what replay takes for a call has it */
+        fg_json_line_number(&line, "end_us", outcome->end_ns / FG_US);
+    if (record->kind != FG_ACCESS_WHOLE) {
+        put_id(&line, record);
+        fg_json_line_put_bool(&line, FG_STR("final"), ended);
+    }
+    fg_json_line_text(&line, "peer", fg_str_from(record->peer));
     fg_json_line_text(&line, "method", clip(outcome->method, FG_ACCESS_LINE_METHOD_MAX));
     fg_json_line_text(&line, "cluster", outcome->cluster);
     fg_json_line_text(&line, "endpoint", outcome->endpoint);
     fg_json_line_number(&line, "priority", call->priority);
     fg_json_line_number(&line, "weight", call->weight);
-    put_end(&line, outcome);
+    if (ended)
+        put_end(&line, outcome);
+    else
+        fg_json_line_name(&line, "phase", fg_phase_name(outcome->phase));
     fg_json_line_number(&line, "http_status", outcome->http_status);
     if (outcome->rst_code)
         fg_json_line_number(&line, "rst_code", outcome->rst_code);
-    fg_json_line_number(&line, "attempt", outcome->attempt);
-    fg_json_line_number(&line, "bytes_up", outcome->bytes_up);
-    fg_json_line_number(&line, "bytes_down", outcome->bytes_down);
-    fg_json_line_number(&line, "messages_up", outcome->messages_up);
-    fg_json_line_number(&line, "messages_down", outcome->messages_down);
-    fg_json_line_ms(&line, "duration_ms", us_between(outcome->start_ns, outcome->end_ns) * FG_US);
-    put_since(&line, FG_STR("headers_ms"), outcome->start_ns, outcome->headers_ns);
-    put_since(&line, FG_STR("first_message_ms"), outcome->start_ns, outcome->first_message_ns);
-    put_attempts(&line, call);
+    put_numbers(&line, outcome);
+    if (ended)
+        put_attempts(&line, call);
+    else
+        put_wait(&line, record);
     put_stalls(&line, outcome);
     return fg_json_line_end(&line);
 }

@@ -14,6 +14,23 @@
 /* The longest line: a method all of escapes, and the attempts. */
 #define FG_ACCESS_LINE_BYTES 12288
 
+enum fg_access_kind {
+    FG_ACCESS_WHOLE,  /* the one line of its call, which has ended */
+    FG_ACCESS_SO_FAR, /* of a call in progress */
+    FG_ACCESS_LAST    /* of a call that has ended and may have had others */
+};
+
+/* What a line is made of. All of it is borrowed. */
+struct fg_access_record {
+    const struct fg_call *call;
+    const struct fg_outcome *outcome; /* of SO_FAR its end is the time of the line */
+    const char *peer;                 /* the client's address */
+    uint64_t wall_ns;                 /* since 1970, of the outcome's end */
+    struct fg_wait wait;              /* of SO_FAR */
+    unsigned worker;
+    enum fg_access_kind kind;
+};
+
 /* The text of a second is kept: most lines fall into that of the line before. All zero to begin with. */
 struct fg_access_second {
     uint64_t at_s;
@@ -21,9 +38,18 @@ struct fg_access_second {
     size_t len;
 };
 
-/* Writes the line of CALL, which has ended, with its line feed; the length. PEER is the client's address, WALL_NS the
- * time of the end since 1970. OUT has FG_ACCESS_LINE_BYTES. */
-size_t fg_access_line(char *out, const struct fg_call *call, const char *peer, uint64_t wall_ns,
-                      struct fg_access_second *second);
+/* Writes the line with its line feed; the length. OUT has FG_ACCESS_LINE_BYTES. */
+size_t fg_access_line(char *out, const struct fg_access_record *record, struct fg_access_second *second);
+
+#define FG_ACCESS_TIME_BYTES 32
+
+/* "2026-01-02T03:04:05.678Z" to OUT, without a zero; the length. */
+size_t fg_access_time(char out[FG_ACCESS_TIME_BYTES], uint64_t wall_ns, struct fg_access_second *second);
+
+/* Instants are cut to microseconds before they are subtracted, so that adding them up again gives the exact order. */
+static inline uint64_t fg_access_us_between(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? to_ns / FG_US - from_ns / FG_US : 0;
+}
 
 #endif

@@ -1,7 +1,6 @@
 #include "observe/access_log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,22 +10,27 @@
 #include "base/mem.h"
 #include "base/ring.h"
 #include "base/time.h"
-#include "observe/access_line.h"
+#include "io/socket.h"
+#include "observe/access_text.h"
+#include "observe/log_writer.h"
 
 #define RING_BYTES     (1u << 20)
 #define WRITE_EVERY_MS 50
+#define LAST_TRIES     20 /* that often at the end */
 
 /* Of one worker. */
 struct ring {
     struct fg_ring lines;
     struct fg_stats *stats;
     struct fg_access_second second;
+    uint64_t dropped;
 };
 
 struct fg_access_log {
+    struct fg_config_access_log config;
     char *path;
-    int fd;
-    bool broken; /* the last write failed: said once */
+    struct fg_log_format format; /* without parts: JSON */
+    struct fg_log_writer writer;
     bool reopen, stop;
     struct ring *rings;
     unsigned rings_len;
@@ -35,70 +39,120 @@ struct fg_access_log {
     pthread_cond_t wake;
 };
 
-void fg_access_log_write(struct fg_access_log *log, unsigned worker, const struct fg_call *call, const char *peer,
-                         uint64_t wall_ns)
-{
-    struct ring *ring = &log->rings[worker];
-    char text[FG_ACCESS_LINE_BYTES];
-    size_t len = fg_access_line(text, call, peer, wall_ns, &ring->second);
+/* ---- the workers ---- */
 
-    if (!fg_ring_put(&ring->lines, text, len) && ring->stats)
+static void put(struct fg_access_log *log, const struct fg_access_record *record)
+{
+    struct ring *ring = &log->rings[record->worker];
+    char text[FG_ACCESS_LINE_BYTES];
+    size_t len = log->format.len > 0 ? fg_access_text(text, &log->format, record, &ring->second)
+                                     : fg_access_line(text, record, &ring->second);
+
+    if (fg_ring_put(&ring->lines, text, len))
+        return;
+    fg_stat_add(&ring->dropped, 1);
+    if (ring->stats)
         FG_COUNT(ring->stats, access_log_dropped);
+}
+
+static bool is_kept(const struct fg_access_log *log, const struct fg_call *call)
+{
+    const struct fg_outcome *outcome = &call->outcome;
+    bool failed = outcome->class == FG_CLASS_FAILURE || outcome->class == FG_CLASS_OVERLOAD ||
+                  fg_source_is_local(outcome->source);
+
+    if (failed)
+        return true;
+    if (log->config.keep == FG_LOG_KEEP_FAILURES)
+        return false;
+    return log->config.share >= 1 || (double)(fg_call_random(call->env) >> 11) * 0x1p-53 < log->config.share;
+}
+
+void fg_access_log_write(struct fg_access_log *log, unsigned worker, const struct fg_call *call, uint64_t wall_ns)
+{
+    char peer[FG_ADDRESS_TEXT_BYTES];
+
+    if (!is_kept(log, call))
+        return;
+    fg_address_format(call->peer, peer, sizeof peer);
+    put(log, &(struct fg_access_record){.call = call,
+                                        .outcome = &call->outcome,
+                                        .peer = peer,
+                                        .wall_ns = wall_ns,
+                                        .worker = worker,
+                                        .kind = log->config.interval_ns ? FG_ACCESS_LAST : FG_ACCESS_WHOLE});
+}
+
+void fg_access_log_report(struct fg_access_log *log, unsigned worker, const struct fg_call *call,
+                          const struct fg_outcome *outcome, struct fg_wait wait, uint64_t wall_ns)
+{
+    char peer[FG_ADDRESS_TEXT_BYTES];
+
+    fg_address_format(call->peer, peer, sizeof peer);
+    put(log, &(struct fg_access_record){.call = call,
+                                        .outcome = outcome,
+                                        .peer = peer,
+                                        .wall_ns = wall_ns,
+                                        .wait = wait,
+                                        .worker = worker,
+                                        .kind = FG_ACCESS_SO_FAR});
 }
 
 /* ---- the thread ---- */
 
-static int open_file(const char *path)
+static uint64_t dropped(const struct fg_access_log *log)
 {
-    if (strcmp(path, "-") == 0)
-        return dup(STDOUT_FILENO);
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < log->rings_len; i++)
+        sum += fg_stat_read(&log->rings[i].dropped);
+    return sum;
 }
 
-static void reopen(struct fg_access_log *log)
+static bool drain(struct fg_access_log *log)
 {
-    int fd = open_file(log->path);
-
-    if (fd < 0) {
-        fg_log(FG_LOG_ERROR, "access log %s cannot be opened again: %s; going on with the old file", log->path,
-               strerror(errno));
-        return;
-    }
-    close(log->fd);
-    log->fd = fd;
+    for (unsigned i = 0; i < log->rings_len; i++)
+        if (!fg_log_writer_drain(&log->writer, &log->rings[i].lines, dropped(log)))
+            return false;
+    return true;
 }
 
-static void say_state(struct fg_access_log *log, bool broken, int error)
+static void wait_until(struct fg_access_log *log)
 {
-    if (broken == log->broken)
-        return;
-    log->broken = broken;
-    if (broken)
-        fg_log(FG_LOG_ERROR, "access log %s cannot be written: %s; lines are dropped until it can", log->path,
-               strerror(error));
-    else
-        fg_log(FG_LOG_INFO, "access log %s can be written again", log->path);
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += WRITE_EVERY_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (!log->stop && !log->reopen)
+        pthread_cond_timedwait(&log->wake, &log->lock, &until);
 }
 
-/* A line that a full disk cut in half is finished when there is room again: nothing is taken out of the ring before it
- * was written. */
-static void drain(struct fg_access_log *log, struct ring *ring)
+/* The workers have ended. Who does not read its pipe must not keep the gateway from ending. */
+static void finish(struct fg_access_log *log)
 {
-    const char *at;
-    size_t len, done = 0;
+    struct timespec pause = {.tv_nsec = WRITE_EVERY_MS * 1000000L};
+    uint64_t left = 0;
 
-    while (done < RING_BYTES && (len = fg_ring_peek(&ring->lines, &at)) > 0) { /* then it is another ring's turn */
-        ssize_t n = write(log->fd, at, len);
-        if (n < 0 && errno == EINTR)
+    for (int i = 0; !drain(log); i++) {
+        if (i < LAST_TRIES) {
+            nanosleep(&pause, NULL);
             continue;
-        if (n < 0) {
-            say_state(log, true, errno);
-            return;
         }
-        say_state(log, false, 0);
-        fg_ring_take(&ring->lines, (size_t)n);
-        done += (size_t)n;
+        left = fg_log_writer_left(&log->writer);
+        for (unsigned r = 0; r < log->rings_len; r++) {
+            const char *at;
+            for (size_t len; (len = fg_ring_peek(&log->rings[r].lines, &at)) > 0;
+                 fg_ring_take(&log->rings[r].lines, len))
+                for (size_t b = 0; b < len; b++)
+                    left += at[b] == '\n';
+        }
+        break;
     }
+    if (left > 0)
+        fg_log(FG_LOG_ERROR, "access log %s: the last %llu lines could not be written", log->path,
+               (unsigned long long)left);
 }
 
 static void *run(void *argument)
@@ -107,23 +161,19 @@ static void *run(void *argument)
     bool stop = false;
 
     while (!stop) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += WRITE_EVERY_MS * 1000000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
         pthread_mutex_lock(&log->lock);
-        if (!log->stop && !log->reopen)
-            pthread_cond_timedwait(&log->wake, &log->lock, &until);
+        wait_until(log);
         stop = log->stop;
         bool again = log->reopen;
         log->reopen = false;
         pthread_mutex_unlock(&log->lock);
-        for (unsigned i = 0; i < log->rings_len; i++)
-            drain(log, &log->rings[i]);
+        (void)drain(log);
         if (again)
-            reopen(log);
+            fg_log_writer_reopen(&log->writer);
+        else
+            fg_log_writer_look(&log->writer);
     }
+    finish(log);
     return NULL;
 }
 
@@ -135,29 +185,45 @@ static void destroy(struct fg_access_log *log)
         fg_ring_cleanup(&log->rings[i].lines);
     free(log->rings);
     free(log->path);
-    if (log->fd >= 0)
-        close(log->fd);
+    fg_log_format_cleanup(&log->format);
+    fg_log_writer_close(&log->writer);
     pthread_mutex_destroy(&log->lock);
     pthread_cond_destroy(&log->wake);
     free(log);
 }
 
-struct fg_access_log *fg_access_log_new(const char *path, unsigned workers, char *error, size_t error_len)
+static int begin(struct fg_access_log *log, char *error, size_t error_len)
+{
+    char why[FG_LOG_WHY_BYTES];
+
+    if (fg_log_format_compile(&log->format, log->config.format, why) != 0) {
+        snprintf(error, error_len, "access_log.format: %s", why);
+        return -1;
+    }
+    if (fg_log_writer_open(&log->writer, log->path, error, error_len) != 0)
+        return -1;
+    int result = pthread_create(&log->thread, NULL, run, log);
+    if (result != 0)
+        snprintf(error, error_len, "access log %s: no thread can be made: %s", log->path, strerror(result));
+    return result == 0 ? 0 : -1;
+}
+
+struct fg_access_log *fg_access_log_new(const struct fg_config_access_log *config, unsigned workers, char *error,
+                                        size_t error_len)
 {
     struct fg_access_log *log = fg_alloc_zero(sizeof *log);
 
     pthread_mutex_init(&log->lock, NULL);
     pthread_cond_init(&log->wake, NULL);
-    log->path = fg_strdup(path);
+    log->config = *config;
+    log->path = fg_strdup(config->path);
+    log->writer.out.fd = -1;
     log->rings = fg_alloc_zero(workers * sizeof *log->rings);
     log->rings_len = workers;
     for (unsigned i = 0; i < workers; i++)
         fg_ring_init(&log->rings[i].lines, RING_BYTES);
-    log->fd = open_file(path);
-    int result = log->fd < 0 ? errno : pthread_create(&log->thread, NULL, run, log);
-    if (result == 0)
+    if (begin(log, error, error_len) == 0)
         return log;
-    snprintf(error, error_len, "access log %s cannot be opened: %s", path, strerror(result));
     destroy(log);
     return NULL;
 }
@@ -165,6 +231,11 @@ struct fg_access_log *fg_access_log_new(const char *path, unsigned workers, char
 void fg_access_log_set_stats(struct fg_access_log *log, unsigned worker, struct fg_stats *stats)
 {
     log->rings[worker].stats = stats;
+}
+
+const struct fg_log_format *fg_access_log_notes(const struct fg_access_log *log)
+{
+    return log->format.notes > 0 ? &log->format : NULL;
 }
 
 static void wake(struct fg_access_log *log, bool *flag)

@@ -49,12 +49,21 @@ static size_t utf8_len(const unsigned char *p, size_t left)
     return len;
 }
 
-static char *put_escape(char *at, unsigned char c)
+static char *put_escape(char *at, unsigned c)
 {
     static const char digits[] = "0123456789abcdef";
-    const char text[] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+    const char text[] = {'\\', 'u', digits[c >> 12], digits[c >> 8 & 15], digits[c >> 4 & 15], digits[c & 15]};
     memcpy(at, text, sizeof text);
     return at + sizeof text;
+}
+
+/* Of a valid sequence: a control character of Latin-1 or a line or paragraph separator, which readers may take for the
+ * end of a line or a terminal for an order. */
+static unsigned control_at(const unsigned char *p)
+{
+    if (p[0] == 0xc2 && p[1] < 0xa0)
+        return p[1];
+    return p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9) ? 0x2000u | (p[2] & 0x3fu) : 0;
 }
 
 static bool is_plain(unsigned char c)
@@ -62,14 +71,10 @@ static bool is_plain(unsigned char c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-void fg_json_line_put_text(struct fg_json_line *line, struct fg_str key, struct fg_str value)
+char *fg_json_line_escape(char *at, const char *full, struct fg_str value, bool *cut)
 {
     const unsigned char *p = (const unsigned char *)value.p, *stop = p + value.len;
 
-    if (!put_key(line, key, 2))
-        return;
-    char *at = line->at, *full = line->end - 7; /* room for an escape and the closing quote */
-    *at++ = '"';
     while (p < stop && at < full) { /* a cut value is better than none */
         if (is_plain(*p)) {
             *at++ = (char)*p++;
@@ -77,8 +82,13 @@ void fg_json_line_put_text(struct fg_json_line *line, struct fg_str key, struct 
         }
         size_t len = *p >= 0x80 ? utf8_len(p, (size_t)(stop - p)) : 0;
         if (len > 0) {
-            memcpy(at, p, len);
-            at += len;
+            unsigned control = control_at(p);
+            if (control) {
+                at = put_escape(at, control);
+            } else {
+                memcpy(at, p, len);
+                at += len;
+            }
             p += len;
             continue;
         }
@@ -90,9 +100,18 @@ void fg_json_line_put_text(struct fg_json_line *line, struct fg_str key, struct 
         }
         p++;
     }
-    *at++ = '"';
-    line->at = at;
-    line->cut |= p < stop;
+    *cut |= p < stop;
+    return at;
+}
+
+void fg_json_line_put_text(struct fg_json_line *line, struct fg_str key, struct fg_str value)
+{
+    if (!put_key(line, key, 2))
+        return;
+    *line->at++ = '"';
+    /* Room for an escape and the closing quote is kept. */
+    line->at = fg_json_line_escape(line->at, line->end - FG_JSON_LINE_ESCAPE, value, &line->cut);
+    *line->at++ = '"';
 }
 
 void fg_json_line_put_name(struct fg_json_line *line, struct fg_str key, struct fg_str value)
@@ -105,7 +124,7 @@ void fg_json_line_put_name(struct fg_json_line *line, struct fg_str key, struct 
     *line->at++ = '"';
 }
 
-static char *put_digits(char *at, uint64_t value, unsigned least_digits)
+char *fg_json_line_digits(char *at, uint64_t value, unsigned least_digits)
 {
     char digits[20];
     unsigned len = 0;
@@ -122,24 +141,26 @@ static char *put_digits(char *at, uint64_t value, unsigned least_digits)
 void fg_json_line_put_number(struct fg_json_line *line, struct fg_str key, uint64_t value)
 {
     if (put_key(line, key, 20))
-        line->at = put_digits(line->at, value, 1);
+        line->at = fg_json_line_digits(line->at, value, 1);
 }
 
 void fg_json_line_put_ms(struct fg_json_line *line, struct fg_str key, uint64_t value_ns)
 {
     if (!put_key(line, key, 24))
         return;
-    line->at = put_digits(line->at, value_ns / FG_MS, 1);
+    line->at = fg_json_line_digits(line->at, value_ns / FG_MS, 1);
     *line->at++ = '.';
-    line->at = put_digits(line->at, value_ns / FG_US % 1000, 3);
+    line->at = fg_json_line_digits(line->at, value_ns / FG_US % 1000, 3);
 }
 
-void fg_json_line_put_true(struct fg_json_line *line, struct fg_str key)
+void fg_json_line_put_bool(struct fg_json_line *line, struct fg_str key, bool value)
 {
-    if (!put_key(line, key, 4))
+    struct fg_str text = value ? FG_STR("true") : FG_STR("false");
+
+    if (!put_key(line, key, text.len))
         return;
-    memcpy(line->at, "true", 4);
-    line->at += 4;
+    memcpy(line->at, text.p, text.len);
+    line->at += text.len;
 }
 
 void fg_json_line_open(struct fg_json_line *line, struct fg_str key, char bracket)

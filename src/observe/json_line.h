@@ -18,13 +18,24 @@ struct fg_json_line {
 void fg_json_line_begin(struct fg_json_line *line, char *buffer, size_t len); /* LEN at least 16 */
 size_t fg_json_line_end(struct fg_json_line *line); /* closes it, with a line feed; the length */
 
+/* ---- without a line ---- */
+
+#define FG_JSON_LINE_ESCAPE 7 /* bytes of the longest escape, and one for a quote behind it */
+
+/* VALUE as it stands in quotes, at AT; the end of it. What would begin at or behind FULL, which has room for one more
+ * escape, is left out and *CUT set. */
+char *fg_json_line_escape(char *at, const char *full, struct fg_str value, bool *cut);
+char *fg_json_line_digits(char *at, uint64_t value, unsigned least_digits); /* at most 20 bytes; the end of them */
+
+/* ---- with one ---- */
+
 /* VALUE is any bytes; what is no UTF-8 is shown as Latin-1. */
 void fg_json_line_put_text(struct fg_json_line *line, struct fg_str key, struct fg_str value);
 /* VALUE needs no escape: a name of our own. */
 void fg_json_line_put_name(struct fg_json_line *line, struct fg_str key, struct fg_str value);
 void fg_json_line_put_number(struct fg_json_line *line, struct fg_str key, uint64_t value);
 void fg_json_line_put_ms(struct fg_json_line *line, struct fg_str key, uint64_t value_ns); /* with three decimals */
-void fg_json_line_put_true(struct fg_json_line *line, struct fg_str key);
+void fg_json_line_put_bool(struct fg_json_line *line, struct fg_str key, bool value);
 
 /* An object ('{') or a list ('[') inside; KEY is empty in a list. Each is closed, also when it found no room. */
 void fg_json_line_open(struct fg_json_line *line, struct fg_str key, char bracket);
@@ -54,7 +65,7 @@ static inline void fg_json_line_ms(struct fg_json_line *line, const char *key, u
 
 static inline void fg_json_line_true(struct fg_json_line *line, const char *key)
 {
-    fg_json_line_put_true(line, fg_str_from(key));
+    fg_json_line_put_bool(line, fg_str_from(key), true);
 }
 
 static inline void fg_json_line_object(struct fg_json_line *line, const char *key)

@@ -60,7 +60,11 @@ static void lines_of_the_log_are_read_back(void **state)
     struct fg_call call = {.priority = 2, .weight = 30, .start_ns = 5 * FG_S, .attempt = &attempts[1], .outcome = last};
     call.outcome.start_ns = 5 * FG_S;
     call.outcome.end_ns = 8 * FG_S + 123456;
-    fg_access_line(text, &call, "127.0.0.1:1", 1700000000042 * FG_MS, &second);
+    fg_access_line(
+        text,
+        &(struct fg_access_record){
+            .call = &call, .outcome = &call.outcome, .peer = "127.0.0.1:1", .wall_ns = 1700000000042 * FG_MS},
+        &second);
 
     struct fg_replay_line *line = line_of(text);
     assert_int_equal(line->kind, FG_REPLAY_LINE_CALL);
@@ -109,6 +113,8 @@ static void each_line_is_told_what_it_is(void **state)
     assert_kind("{" OLD ",\"end_us\":\"5\",\"attempts\":[]}", FG_REPLAY_LINE_OLD);
     assert_kind("{\"level\":\"info\"}", FG_REPLAY_LINE_OTHER);
     assert_kind("{}", FG_REPLAY_LINE_OTHER);
+    assert_kind("{\"final\":false,\"method\":\"/s/M\",\"duration_ms\":1.5}", FG_REPLAY_LINE_SO_FAR);
+    assert_kind("{" OLD ",\"end_us\":5,\"attempts\":[],\"final\":true}", FG_REPLAY_LINE_CALL);
     assert_kind("{" OLD ",\"end_us\":5,\"attempts\":[{\"code\":", FG_REPLAY_LINE_BROKEN);
     assert_kind("", FG_REPLAY_LINE_BROKEN);
     assert_kind("[]", FG_REPLAY_LINE_BROKEN);

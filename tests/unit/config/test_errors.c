@@ -33,7 +33,8 @@ static void unknown_keys_get_the_nearest_name(void **state)
          "f:4:5: listeners[0].http2.stream_windw: unknown key; did you mean \"stream_window\"?\n"},
         {GOOD_LISTENER "clusters: {a: {endpoints: ['b:2'], http2: {preface_timeout: 1s}}}\n",
          "f:2:44: clusters.a.http2.preface_timeout: unknown key; did you mean \"header_timeout\"?\n"},
-        {GOOD "access_log: {<<: {path: x}}\n", "f:3:14: access_log.<<: unknown key, expected one of: path\n"});
+        {GOOD "access_log: {<<: {path: x}}\n",
+         "f:3:14: access_log.<<: unknown key, expected one of: path, format, keep, share, interval\n"});
 }
 
 static void required_keys_are_missed_where_they_belong(void **state)
@@ -209,7 +210,7 @@ static void columns_count_characters(void **state)
 {
     (void)state;
     expect_errors(GOOD "access_log: {path: '\xc3\xa9\xc3\xa9', x: 1}\n",
-                  "f:3:26: access_log.x: unknown key, expected one of: path\n");
+                  "f:3:26: access_log.x: unknown key, expected one of: path, format, keep, share, interval\n");
 }
 
 static void a_secret_is_never_shown(void **state)

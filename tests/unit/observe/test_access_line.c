@@ -14,7 +14,10 @@ static json_t *line_of(const struct fg_call *call)
 {
     static struct fg_access_second second;
     static char text[FG_ACCESS_LINE_BYTES];
-    size_t len = fg_access_line(text, call, "127.0.0.1:1", WALL_NS, &second);
+    size_t len = fg_access_line(
+        text,
+        &(struct fg_access_record){.call = call, .outcome = &call->outcome, .peer = "127.0.0.1:1", .wall_ns = WALL_NS},
+        &second);
     json_error_t error;
 
     assert_true(len <= sizeof text);
