@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "admin/server_int.h"
+#include "base/crash.h"
 #include "base/log.h"
 
 #define MAX_CONNECTIONS 64
@@ -147,7 +148,9 @@ static void on_connection(struct fg_watch *watch, unsigned ready)
 static void *run(void *argument)
 {
     struct fg_admin *admin = argument;
+    fg_crash_thread_begin("admin");
     fg_loop_run(&admin->loop);
+    fg_crash_thread_end();
     return NULL;
 }
 

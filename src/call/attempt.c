@@ -236,6 +236,7 @@ static void on_headers(struct fg_stream *stream, struct fg_headers *headers, uns
 {
     struct fg_attempt *attempt = stream->user;
 
+    fg_call_at_hand(attempt->call);
     fg_attempt_heard(attempt);
     if (flags & FG_H2_INFORMATIONAL)
         return; /* gRPC has no use for 1xx */
@@ -263,6 +264,7 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
     struct fg_attempt *attempt = stream->user;
     struct fg_call *call = attempt->call;
 
+    fg_call_at_hand(call);
     fg_attempt_heard(attempt);
     call->last_message_ns = attempt->last_data_ns;
     attempt->outcome.bytes_down += buf.len;
@@ -298,6 +300,7 @@ static void on_sent(struct fg_stream *stream, size_t bytes)
     struct fg_attempt *attempt = stream->user;
     struct fg_call *call = attempt->call;
 
+    fg_call_at_hand(call);
     attempt->sent_bytes += bytes;
     if (!call->down || attempt->sent_bytes <= call->credited_bytes)
         return; /* an attempt before this one has sent these bytes already */

@@ -118,6 +118,7 @@ static void end(struct fg_call *call)
     record(call);
     FG_COUNT(call->env->stats, calls_ended);
     call->env->sink.on_call(call->env->sink.context, call, &call->outcome);
+    fg_crash_gone(call);
 }
 
 void fg_call_finish(struct fg_call *call)
@@ -278,6 +279,7 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
     struct fg_call *call = FG_CONTAINER_OF(timer, struct fg_call, timer);
     struct fg_attempt *late;
 
+    fg_call_at_hand(call);
     if (time_is_up(call, now_ns))
         return;
     FG_LIST_EACH (node, &call->attempts) {
@@ -338,6 +340,7 @@ static void on_headers(struct fg_stream *stream, struct fg_headers *headers, uns
     (void)flags;
 
     fg_call_heard(call);
+    fg_call_at_hand(call);
     if (call->answered)
         call->request_ended = true;
     else if (is_cardinality_kept(call, true) && !fg_call_hold(call, (struct fg_buf){0}, 0, true))
@@ -348,6 +351,7 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
 {
     struct fg_call *call = stream->user;
 
+    fg_call_at_hand(call);
     uint64_t messages = call->framing.messages;
 
     fg_call_heard(call);
@@ -377,6 +381,7 @@ static void on_sent(struct fg_stream *stream, size_t bytes)
 {
     struct fg_call *call = stream->user;
 
+    fg_call_at_hand(call);
     if (call->committed && call->committed->up)
         fg_stream_consume(call->committed->up, bytes);
 }
@@ -413,6 +418,7 @@ static void on_close(struct fg_stream *stream, const struct fg_h2_close *why)
 {
     struct fg_call *call = stream->user;
 
+    fg_call_at_hand(call);
     stream->ops->add_stalls(stream, call->outcome.stall_ns);
     if (why->by != FG_H2_CLOSED_COMPLETE)
         gone(call, why);
@@ -521,6 +527,7 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
     fg_list_init(&call->attempts);
     fg_body_init(&call->body);
     fg_timer_init(&call->timer, on_timer);
+    fg_call_at_hand(call);
     fg_list_append(&env->calls, &call->node);
     if (env->reports.interval_ns)
         fg_call_report_later(call);

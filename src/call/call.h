@@ -7,6 +7,7 @@
 #ifndef FG_CALL_CALL_H
 #define FG_CALL_CALL_H
 
+#include "base/crash.h"
 #include "base/list.h"
 #include "call/body.h"
 #include "call/reply.h"
@@ -176,6 +177,15 @@ struct fg_call {
 static inline struct fg_attempt *fg_call_answering(const struct fg_call *call)
 {
     return call->committed ? call->committed : call->attempt;
+}
+
+void fg_call_describe_crash(const void *call); /* crash.c */
+
+/* The thread is at work for CALL from here on; of one that has ended the memory goes soon. */
+static inline void fg_call_at_hand(const struct fg_call *call)
+{
+    if (!call->ended)
+        fg_crash_at(call, fg_call_describe_crash);
 }
 
 /* A request has arrived on DOWN: takes it to its end. FLAGS are those of on_headers. */

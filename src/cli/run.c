@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "admin/handlers.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "gateway/gateway.h"
@@ -167,6 +168,11 @@ int fg_cli_run(int argc, char **argv)
     fg_log_init();
     raise_descriptor_limit();
     block_signals(&signals);
+    if (fg_crash_init(&(struct fg_crash_options){FG_VERSION, config->crash_report}, error, sizeof error) != 0) {
+        fg_log(FG_LOG_ERROR, "%s", error);
+        fg_config_unref(config);
+        return FG_EXIT_FAILED;
+    }
     if (fg_gateway_init(&gateway, config, error, sizeof error) != 0) {
         fg_log(FG_LOG_ERROR, "%s", error);
         fg_config_unref(config);
@@ -174,6 +180,7 @@ int fg_cli_run(int argc, char **argv)
     }
     result = serve_with_admin(&gateway, &signals);
     fg_gateway_cleanup(&gateway);
+    fg_crash_cleanup();
     fg_log(FG_LOG_INFO, "ended");
     return result;
 }

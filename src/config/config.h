@@ -317,6 +317,7 @@ struct fg_config {
     size_t clusters_len;
     struct fg_config_admin admin;
     struct fg_config_access_log access_log;
+    const char *crash_report; /* a folder or a file; NULL: standard error alone */
     const char *source; /* file name, or "command line" */
 };
 

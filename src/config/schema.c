@@ -286,6 +286,11 @@ static const struct fg_key root_keys[] = {
      F(out.access_log),
      .table = &access_log_table,
      .description = "One line for each call."},
+    {.name = "crash_report",
+     .type = FG_KEY_FILE,
+     F(out.crash_report),
+     .description = "A folder that gets a file with a report when the gateway crashes, or a file that it is appended "
+                    "to. Absent: it goes to standard error alone."},
 };
 #undef F
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/crash.h"
 #include "base/log.h"
 
 #define MAX_BREAKERS     16384
@@ -145,7 +146,12 @@ int fg_gateway_init(struct fg_gateway *gateway, struct fg_config *config, char *
 static void *run(void *argument)
 {
     struct fg_worker *worker = argument;
+    char name[16];
+
+    snprintf(name, sizeof name, "worker %u", worker->index);
+    fg_crash_thread_begin(name);
     fg_loop_run(&worker->loop);
+    fg_crash_thread_end();
     return NULL;
 }
 

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/crash.h"
+
 enum { BATCH_LEN = 256 };
 
 static uint64_t read_clock(clockid_t clock)
@@ -202,7 +204,9 @@ static void dispatch(struct fg_loop *loop, struct epoll_event *events, int len)
 void fg_loop_turn(struct fg_loop *loop, int timeout_ms)
 {
     struct epoll_event events[BATCH_LEN];
+    fg_crash_here.waits = true;
     int len = epoll_wait(loop->epoll_fd, events, BATCH_LEN, timeout_of(loop, timeout_ms));
+    fg_crash_here.waits = false;
     assert(len >= 0 || errno == EINTR); /* a signal: a turn without events, the caller turns again */
     loop->now_ns = fg_clock_now_ns();
     loop->turns++;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/ring.h"
@@ -160,6 +161,7 @@ static void *run(void *argument)
     struct fg_access_log *log = argument;
     bool stop = false;
 
+    fg_crash_thread_begin("access log");
     while (!stop) {
         pthread_mutex_lock(&log->lock);
         wait_until(log);
@@ -174,6 +176,7 @@ static void *run(void *argument)
             fg_log_writer_look(&log->writer);
     }
     finish(log);
+    fg_crash_thread_end();
     return NULL;
 }
 

@@ -81,6 +81,7 @@ static const char every_key[] =
     "    retry_throttle: {max_tokens: 100, token_ratio: 0.5%}\n"
     "    retry_budget: {share: 50%, minimum: 9}\n"
     "    connect_timeout: 500ms\n"
+    "crash_report: run/crashes\n"
     "admin: {address: 'unix:run/admin.sock', token: s3cret}\n"
     "access_log: {path: log/access.log, format: '%{method} %{code}', keep: failures, share: 1%, interval: 60s}\n";
 

@@ -61,6 +61,7 @@ static void listener_defaults(void **state)
     assert_null(c->admin.address);
     assert_null(c->admin.token);
     assert_string_equal(c->access_log.path, "off");
+    assert_null(c->crash_report);
     assert_string_equal(c->access_log.format, "json");
     assert_int_equal(c->access_log.keep, FG_LOG_KEEP_ALL);
     assert_true(c->access_log.share == 1);
@@ -196,6 +197,7 @@ static void every_key_reaches_its_listener_field(void **state)
     assert_string_equal(c->admin.address, "unix:/etc/fusegate/run/admin.sock");
     assert_string_equal(c->admin.token, "s3cret");
     assert_string_equal(c->access_log.path, "/etc/fusegate/log/access.log");
+    assert_string_equal(c->crash_report, "/etc/fusegate/run/crashes");
     assert_string_equal(c->access_log.format, "%{method} %{code}");
     assert_int_equal(c->access_log.keep, FG_LOG_KEEP_FAILURES);
     assert_true(c->access_log.share == 0.01);
