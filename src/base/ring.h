@@ -19,6 +19,12 @@ void fg_ring_cleanup(struct fg_ring *ring);
 /* Writing side: all LEN bytes, or none (false). */
 bool fg_ring_put(struct fg_ring *ring, const void *data, size_t len) __attribute__((warn_unused_result));
 
+/* Writing side: bytes that have not been taken. */
+static inline size_t fg_ring_used(const struct fg_ring *ring)
+{
+    return (size_t)(ring->written - __atomic_load_n(&ring->read, __ATOMIC_RELAXED));
+}
+
 /* Reading side: what stands together at the front, *AT to its first byte; 0: nothing has come. At the end of the memory
  * there may be more behind it after fg_ring_take. */
 size_t fg_ring_peek(const struct fg_ring *ring, const char **at);

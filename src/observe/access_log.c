@@ -17,6 +17,7 @@
 
 #define RING_BYTES     (1u << 20)
 #define WRITE_EVERY_MS 50
+#define URGENT_BYTES   (RING_BYTES / 4) /* in a ring: then at once */
 #define LAST_TRIES     20 /* that often at the end */
 
 /* Of one worker. */
@@ -33,6 +34,7 @@ struct fg_access_log {
     struct fg_log_format format; /* without parts: JSON */
     struct fg_log_writer writer;
     bool reopen, stop;
+    bool urgent; /* a ring fills; atomic */
     struct ring *rings;
     unsigned rings_len;
     pthread_t thread;
@@ -49,8 +51,11 @@ static void put(struct fg_access_log *log, const struct fg_access_record *record
     size_t len = log->format.len > 0 ? fg_access_text(text, &log->format, record, &ring->second)
                                      : fg_access_line(text, record, &ring->second);
 
-    if (fg_ring_put(&ring->lines, text, len))
+    if (fg_ring_put(&ring->lines, text, len)) {
+        if (fg_ring_used(&ring->lines) > URGENT_BYTES && !__atomic_exchange_n(&log->urgent, true, __ATOMIC_RELAXED))
+            pthread_cond_signal(&log->wake); /* without the lock: the thread looks again soon, should it miss it */
         return;
+    }
     fg_stat_add(&ring->dropped, 1);
     if (ring->stats)
         FG_COUNT(ring->stats, access_log_dropped);
@@ -126,7 +131,7 @@ static void wait_until(struct fg_access_log *log)
     until.tv_nsec += WRITE_EVERY_MS * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    if (!log->stop && !log->reopen)
+    if (!log->stop && !log->reopen && !__atomic_load_n(&log->urgent, __ATOMIC_RELAXED))
         pthread_cond_timedwait(&log->wake, &log->lock, &until);
 }
 
@@ -169,6 +174,7 @@ static void *run(void *argument)
         bool again = log->reopen;
         log->reopen = false;
         pthread_mutex_unlock(&log->lock);
+        __atomic_store_n(&log->urgent, false, __ATOMIC_RELAXED);
         (void)drain(log);
         if (again)
             fg_log_writer_reopen(&log->writer);
