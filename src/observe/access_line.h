@@ -33,9 +33,9 @@ struct fg_access_record {
 
 /* The text of a second is kept: most lines fall into that of the line before. All zero to begin with. */
 struct fg_access_second {
-    uint64_t at_s;
-    char text[24];
-    size_t len;
+    uint64_t at_s, clf_at_s;
+    char text[24], clf[32];
+    size_t len, clf_len;
 };
 
 /* Writes the line with its line feed; the length. OUT has FG_ACCESS_LINE_BYTES. */

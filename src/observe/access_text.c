@@ -76,11 +76,17 @@ static void put_time(struct text *text)
 
 static void put_time_clf(struct text *text)
 {
+    struct fg_access_second *second = text->second;
     time_t at_s = (time_t)(text->record->wall_ns / FG_S);
     struct tm utc;
 
-    gmtime_r(&at_s, &utc);
-    text->at += strftime(text->at, OWN_BYTES, "%d/%b/%Y:%H:%M:%S +0000", &utc);
+    if (second->clf_len == 0 || second->clf_at_s != (uint64_t)at_s) {
+        gmtime_r(&at_s, &utc);
+        second->clf_len = strftime(second->clf, sizeof second->clf, "%d/%b/%Y:%H:%M:%S +0000", &utc);
+        second->clf_at_s = (uint64_t)at_s;
+    }
+    memcpy(text->at, second->clf, second->clf_len);
+    text->at += second->clf_len;
 }
 
 static void put_time_ms(struct text *text)

@@ -282,6 +282,37 @@ def test_a_line_that_a_limit_cuts_is_made_whole(gateway, backend, tmp_path):
     subprocess.run(["prlimit", "--fsize=unlimited:unlimited", "--pid", str(gate.process.pid)], check=False)
 
 
+def test_a_disk_that_fills_and_has_room_again_has_whole_lines_only(gateway, backend, tmp_path):
+    """The real thing, where this user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(disk)], stderr=subprocess.PIPE).returncode:
+        pytest.skip("no file system can be mounted")
+    gate = None
+    try:
+        (disk / "ballast").write_bytes(b"b" * (200 << 10))
+        log = disk / "a.log"
+        gate = start(gateway, backend, f"path: {log}, format: '%{{request:x-n}} %{{request:x-pad}} end'")
+        echo = Echo(gate.channel())
+        made = 0
+        while "No space left on device" not in gate.errors():
+            echo.unary(b"", timeout=TIMEOUT, metadata=[("x-n", str(made)), ("x-pad", "p" * 997)])
+            made += 1
+            assert made < 1000
+        torn = log.read_bytes()
+        assert not torn.endswith(b"\n")  # the page is full in the middle of a line
+        (disk / "ballast").unlink()
+        kept = lines(log, made)
+        assert [line.split(" ")[0] for line in kept] == [str(i) for i in range(made)]
+        assert all(re.fullmatch(r"\d+ p{997} end", line) for line in kept)
+        wait_for("the end is said", lambda: "can be written again; 0 lines were dropped" in gate.errors())
+    finally:
+        if gate:
+            gate.close_clients()
+            gate.stop()
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
 def test_half_a_line_of_a_killed_gateway_is_ended(gateway, backend, tmp_path):
     log = tmp_path / "torn.log"
     log.write_text("whole\nhal")
