@@ -18,7 +18,7 @@
 #define RING_BYTES     (1u << 20)
 #define WRITE_EVERY_MS 50
 #define URGENT_BYTES   (RING_BYTES / 4) /* in a ring: then at once */
-#define LAST_TRIES     20 /* that often at the end */
+#define LAST_TRIES     20               /* that often at the end */
 
 /* Of one worker. */
 struct ring {

@@ -78,7 +78,7 @@ struct sim {
     struct down downs[CALLS];
     unsigned effects[CALLS], begun;
     unsigned sick[ENDPOINTS]; /* percent of the deeds that are bad */
-    uint64_t seen[FG_SOURCE_LEN], ok, retried;
+    uint64_t seen[FG_SOURCE_LEN], ok, retried, reports;
 };
 
 static struct sim *current;
@@ -638,6 +638,20 @@ static void on_call(void *context, const struct fg_call *call, const struct fg_o
                (uint64_t)(config->max_ejected * ENDPOINTS));
 }
 
+#define REPORT_NS (7 * FG_MS)
+
+static void on_report(void *context, const struct fg_call *call, const struct fg_outcome *outcome, struct fg_wait wait)
+{
+    struct worker *w = context;
+    uint64_t age_ns = outcome->end_ns - outcome->start_ns;
+
+    expect(w->sim, !call->ended && outcome->end_ns == w->loop.now_ns, "reports of calls that have ended", call->number,
+           0);
+    expect(w->sim, age_ns >= REPORT_NS, "age of a call that is reported", age_ns, REPORT_NS);
+    expect(w->sim, wait.since_ns <= w->loop.now_ns, "since when a call waits", wait.since_ns, w->loop.now_ns);
+    w->sim->reports++;
+}
+
 static void wake(void *context, unsigned to, unsigned from)
 {
     struct sim *s = context;
@@ -724,6 +738,9 @@ static void init_worker(struct sim *s, unsigned i)
                                   .worker = i,
                                   .random = s->seed + i + 1};
     fg_list_init(&w->env.calls);
+    fg_call_reports_init(&w->env.reports, &w->env, s->seed % 4 == 0 ? 0 : REPORT_NS);
+    w->env.reports.on_report = on_report;
+    w->env.reports.context = w;
 }
 
 static uint64_t next_event(struct sim *s)
@@ -754,6 +771,7 @@ static void finish(struct sim *s)
         struct worker *w = &s->workers[i];
         expect(s, w->stats.calls_started == w->stats.calls_ended, "calls", w->stats.calls_started,
                w->stats.calls_ended);
+        expect(s, fg_list_empty(&w->env.reports.waiting), "calls to be reported", (uint64_t)i, 0);
         expect(s, w->stats.attempts_started == w->stats.attempts_ended, "attempts", w->stats.attempts_started,
                w->stats.attempts_ended);
         for (size_t e = 0; e < w->cluster.endpoints_len; e++)
@@ -820,13 +838,14 @@ static void run_seed(struct sim *s, uint64_t seed)
 int main(int argc, char **argv)
 {
     uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 100, first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    uint64_t ok = 0, retried = 0, steps = 0, seen[FG_SOURCE_LEN] = {0};
+    uint64_t ok = 0, retried = 0, reports = 0, steps = 0, seen[FG_SOURCE_LEN] = {0};
     static struct sim s;
 
     for (uint64_t seed = first; seed < first + seeds; seed++) {
         run_seed(&s, seed);
         ok += s.ok;
         retried += s.retried;
+        reports += s.reports;
         steps += s.step;
         for (int i = 0; i < FG_SOURCE_LEN; i++)
             seen[i] += s.seen[i];
@@ -837,5 +856,6 @@ int main(int argc, char **argv)
     for (int i = 0; i < FG_SOURCE_LEN; i++)
         if (seen[i] > 0)
             printf("  %s %" PRIu64 "\n", fg_source_name((enum fg_source)i), seen[i]);
-    return 0;
+    printf("  reports of calls in progress %" PRIu64 "\n", reports);
+    return reports > 0 || seeds < 20 ? 0 : 1; /* many seeds, and none has a call that lasts */
 }
