@@ -378,6 +378,28 @@ def test_a_pipe_that_is_read_no_more_blocks_neither_calls_nor_the_end(gateway, b
         os.close(reader)
 
 
+def test_a_standard_output_that_nobody_reads_blocks_neither_calls_nor_the_end(backend, tmp_path):
+    address = f"127.0.0.1:{free_port()}"
+    file = tmp_path / "gateway.yaml"
+    file.write_text(f"listeners: [{{address: {address}}}]\nclusters: {{c: {{endpoints: [{backend.address}]}}}}\n"
+                    "workers: 1\naccess_log: {path: \"-\", format: '%{method} %{request:x-pad}'}\n")
+    process = subprocess.Popen([BINARY, "run", "-c", str(file)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    try:
+        wait_for("the gateway listens", lambda: accepts(address))
+        with grpc.insecure_channel(address) as channel:
+            echo = Echo(channel)
+            for _ in range(40):  # 320 KiB: more than the pipe takes
+                echo.unary(b"", timeout=TIMEOUT, metadata=[("x-pad", "p" * 8000)])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(TIMEOUT) == 0
+        assert re.search(rb"access log -: the last \d+ lines could not be written\n", process.stderr.read())
+        assert process.stdout.read().split(b"\n")[0] == b"/t.Echo/Unary " + b"p" * 8000
+    finally:
+        process.kill()
+        process.communicate()
+
+
 # ---- the gateway's own messages ----
 
 def test_a_stderr_that_nobody_reads_blocks_nothing(backend, tmp_path):
