@@ -228,7 +228,7 @@ static const struct fg_key access_log_keys[] = {
      .max = DAY,
      .default_text = "0",
      .description = "A call that lasts longer has a line each time, with its totals so far and what it waits for "
-                    "(`final` is false). 0: one line, at the end."},
+                    "(`final` is false), and one at its end, whatever keep and share say. 0: one line, at the end."},
 };
 
 static const struct fg_table access_log_table = {

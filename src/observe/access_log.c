@@ -67,7 +67,9 @@ static bool is_kept(const struct fg_access_log *log, const struct fg_call *call)
     bool failed = outcome->class == FG_CLASS_FAILURE || outcome->class == FG_CLASS_OVERLOAD ||
                   fg_source_is_local(outcome->source);
 
-    if (failed)
+    bool was_reported = log->config.interval_ns && call->report_ns > call->start_ns + log->config.interval_ns;
+
+    if (failed || was_reported) /* what has a beginning has an end */
         return true;
     if (log->config.keep == FG_LOG_KEEP_FAILURES)
         return false;

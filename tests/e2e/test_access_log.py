@@ -166,6 +166,26 @@ def test_many_open_streams_are_each_reported_in_each_interval(gateway, backend, 
     wait_for("their last lines", lambda: sum(line.startswith("true ") for line in lines(log, 1)) == 150)
 
 
+def test_a_stream_that_was_reported_has_a_last_line_whatever_is_kept(gateway, backend, tmp_path):
+    log = tmp_path / "kept.log"
+    gate = start(gateway, backend, f"path: {log}, interval: 100ms, keep: failures, format: '%{{final}} %{{method}}'")
+    echo = Echo(gate.channel())
+    echo.unary(b"", timeout=TIMEOUT)
+    more = threading.Event()
+
+    def requests():
+        yield b"abc"
+        more.wait(TIMEOUT)
+
+    answers = echo.bidi(requests(), timeout=2 * TIMEOUT)
+    next(answers)
+    lines(log, 1)
+    more.set()
+    assert list(answers) == []
+    wait_for("its last line", lambda: "true /t.Echo/Bidi" in lines(log, 1))
+    assert "/t.Echo/Unary" not in log.read_text()
+
+
 def test_without_an_interval_lines_do_not_speak_of_it(gateway, backend):
     gate = gateway(HEAD, backend=backend.address)
     Echo(gate.channel()).unary(b"", timeout=TIMEOUT)
