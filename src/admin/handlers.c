@@ -10,6 +10,7 @@
 #define STREAMS_DEFAULT  1000
 #define TRACE_LAST_MS    30000
 #define BREAKERS_DEFAULT 1000
+#define METHODS_DEFAULT  50
 #define LIMIT_MAX        1000000
 #define NAME_BYTES       512 /* of a cluster, an endpoint or a method in a request */
 
@@ -307,6 +308,20 @@ static void events(void *context, const struct fg_admin_request *request, struct
     }
 }
 
+/* ---- /overview ---- */
+
+static void overview(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
+                     FILE *body)
+{
+    uint64_t history, methods;
+
+    if (fg_query_number(request->query, "history", 0, FG_HISTORY_SAMPLES, &history) &&
+        fg_query_number(request->query, "methods", METHODS_DEFAULT, FG_OVERVIEW_METHODS_MAX, &methods))
+        fg_overview_print(context, (size_t)history, (size_t)methods, body);
+    else
+        say(response, body, 400, "?history=SECONDS&methods=N: at most 300 and 10000; each may be absent");
+}
+
 /* ---- health ---- */
 
 static void healthz(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
@@ -344,6 +359,7 @@ static const struct fg_admin_route routes[] = {
     {"/breakers", "all circuits; ?cluster=C&endpoint=E&method=M&state=open&limit=N", breakers},
     {"/breakers/", "CLUSTER/ENDPOINT?method=METHOD: everything about one", one_breaker},
     {"/events", "changes of state of breakers; ?since=SEQ; ?follow=1: lines as they come", events},
+    {"/overview", "rates, percentiles, busiest methods, endpoints, limits; ?history=SECONDS&methods=N", overview},
     {"/healthz", "200: the process is alive", healthz},
     {"/readyz", "200: it serves; 503: it starts or drains", readyz},
     {NULL, NULL, NULL},

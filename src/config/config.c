@@ -353,7 +353,7 @@ int fg_config_from_flags(const char *listen, const char *endpoints, struct fg_co
     put(&arena, root, "listeners", listeners);
     put(&arena, root, "clusters", clusters);
 
-    int rc = make("command line", root, out, errors);
+    int rc = make(FG_CONFIG_FROM_FLAGS, root, out, errors);
     rename_keys(errors);
     fg_arena_cleanup(&arena);
     fg_mem_cleanup(&mem);

@@ -318,8 +318,10 @@ struct fg_config {
     struct fg_config_admin admin;
     struct fg_config_access_log access_log;
     const char *crash_report; /* a folder or a file; NULL: standard error alone */
-    const char *source;       /* file name, or "command line" */
+    const char *source;       /* file name, or FG_CONFIG_FROM_FLAGS */
 };
+
+#define FG_CONFIG_FROM_FLAGS "command line"
 
 /* One problem of a file. All strings are owned by the list. */
 struct fg_config_error {

@@ -115,7 +115,7 @@ static void init_gates(struct fg_gateway *gateway)
 
 int fg_gateway_init(struct fg_gateway *gateway, struct fg_config *config, char *error, size_t error_len)
 {
-    *gateway = (struct fg_gateway){.config = config};
+    *gateway = (struct fg_gateway){.config = config, .config_generation = 1, .config_loaded_ns = fg_clock_wall_ns()};
     gateway->breakers = fg_breaker_registry_new(MAX_BREAKERS);
     gateway->learned = fg_learned_table_new(MAX_LEARNED);
     gateway->limiter = fg_rate_limiter_new(MAX_LIMITER_KEYS);
@@ -155,6 +155,18 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* Without an admin address nobody can ask. */
+static int start_overview(struct fg_gateway *gateway, char *error, size_t error_len)
+{
+    const char *address = gateway->config->admin.address;
+
+    if (!address || strcmp(address, "off") == 0)
+        return 0;
+    struct fg_overview *overview = fg_overview_start(gateway, error, error_len);
+    __atomic_store_n(&gateway->overview, overview, __ATOMIC_RELEASE); /* the admin thread may ask already */
+    return overview ? 0 : -1;
+}
+
 int fg_gateway_start(struct fg_gateway *gateway, char *error, size_t error_len)
 {
     for (unsigned i = 0; i < gateway->workers_len; i++) {
@@ -168,6 +180,11 @@ int fg_gateway_start(struct fg_gateway *gateway, char *error, size_t error_len)
         __atomic_store_n(&gateway->started, i + 1, __ATOMIC_RELEASE); /* the admin thread may ask already */
     }
     gateway->started_ns = fg_clock_now_ns();
+    if (start_overview(gateway, error, error_len) != 0) {
+        fg_gateway_drain(gateway);
+        fg_gateway_join(gateway);
+        return -1;
+    }
     __atomic_store_n(&gateway->ready, true, __ATOMIC_RELEASE);
     return 0;
 }
@@ -210,6 +227,7 @@ void fg_gateway_cleanup(struct fg_gateway *gateway)
 {
     size_t listeners = gateway->config->listeners_len, clusters = gateway->config->clusters_len;
 
+    fg_overview_stop(gateway->overview);
     fg_descriptor_sources_stop(gateway);
     for (unsigned i = 0; i < gateway->workers_len; i++)
         fg_worker_cleanup(&gateway->workers[i]);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "gateway/descriptors.h"
+#include "gateway/overview.h"
 #include "gateway/worker.h"
 
 /* The gate of one cluster and what its wake-ups need. */
@@ -30,7 +31,10 @@ struct fg_gateway {
     struct fg_tls_context **cluster_tls;  /* by cluster */
     struct fg_tls_context **retired;      /* replaced by a refresh; a worker may still hold the pointer */
     size_t retired_len;
-    uint32_t *connections; /* by listener, over all workers */
+    uint32_t *connections;        /* by listener, over all workers */
+    struct fg_overview *overview; /* set when it serves, atomic; NULL: nobody could ask for it */
+    uint64_t config_loaded_ns;    /* wall clock */
+    unsigned config_generation;   /* how many configurations there have been */
     uint64_t started_ns;
     bool ready;    /* serving; atomic */
     bool draining; /* atomic */
