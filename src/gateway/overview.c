@@ -165,7 +165,7 @@ static void put_now(const struct fg_history *history, double window_s, FILE *out
     uint64_t counts[FG_HISTORY_COUNTS];
 
     fg_history_totals(history, counts, &durations);
-    fprintf(out, "\"now\": {\"window_s\": %.3f", window_s);
+    fprintf(out, "\"now\": {\"window_s\": %.6f", window_s);
     fg_overview_put_rate(out, "calls_per_s", counts[FG_HISTORY_CALLS], window_s);
     fg_overview_put_rate(out, "failures_per_s", counts[FG_HISTORY_FAILURES], window_s);
     fg_overview_put_rate(out, "refused_per_s", counts[FG_HISTORY_REFUSED], window_s);
@@ -217,18 +217,20 @@ static void put_history(const struct fg_history *history, size_t wanted, FILE *o
 
 static void put_method(const struct fg_history_series *method, double window_s, FILE *out)
 {
-    const struct fg_history_window *window = &method->window;
+    struct fg_history_durations durations;
 
+    fg_history_durations(method, &durations);
     fg_inspect_put_field(out, "cluster", fg_str_from(method->cluster));
     fputs(", ", out);
     fg_inspect_put_field(out, "method", fg_str_from(method->name));
-    fg_overview_put_rate(out, "calls_per_s", window->calls, window_s);
-    fg_overview_put_rate(out, "failures_per_s", window->failures, window_s);
-    fg_overview_put_rate(out, "refused_per_s", window->refused, window_s);
+    fg_overview_put_rate(out, "calls_per_s", method->window_calls, window_s);
+    fg_overview_put_rate(out, "failures_per_s", method->window_failures, window_s);
+    fg_overview_put_rate(out, "refused_per_s", method->window_refused, window_s);
     fputs(", ", out);
     fg_inspect_put_number(out, "failure_ratio",
-                          window->calls > 0 ? (double)window->failures / (double)window->calls : 0);
-    put_percentiles(out, &window->durations);
+                          method->window_calls > 0 ? (double)method->window_failures / (double)method->window_calls
+                                                   : 0);
+    put_percentiles(out, &durations);
     fprintf(out, ", \"calls\": %llu, \"failures\": %llu}", (unsigned long long)method->calls,
             (unsigned long long)method->failures);
 }
@@ -254,12 +256,13 @@ static void put_waits(const struct fg_history *history, double window_s, FILE *o
 
     fputs("\"waits\": [", out);
     for (size_t i = 0; i < len; i++) {
-        const struct fg_history_window *window = &all[i]->window;
+        struct fg_history_durations durations;
+        fg_history_durations(all[i], &durations);
         fputs(i > 0 ? ",\n {" : "\n {", out);
         fg_inspect_put_field(out, "cause", fg_str_from(all[i]->name));
-        fg_overview_put_rate(out, "ended_per_s", window->calls, window_s);
-        fg_overview_put_ms(out, "p50_ms", fg_history_percentile_ms(&window->durations, 0.5));
-        fg_overview_put_ms(out, "p99_ms", fg_history_percentile_ms(&window->durations, 0.99));
+        fg_overview_put_rate(out, "ended_per_s", all[i]->window_calls, window_s);
+        fg_overview_put_ms(out, "p50_ms", fg_history_percentile_ms(&durations, 0.5));
+        fg_overview_put_ms(out, "p99_ms", fg_history_percentile_ms(&durations, 0.99));
         fprintf(out, ", \"ended\": %llu}", (unsigned long long)all[i]->calls);
     }
     fputs("\n],\n", out);

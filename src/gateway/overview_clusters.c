@@ -72,17 +72,19 @@ static void put_endpoint(struct fg_gateway *gateway, const struct fg_config_clus
                          const struct fg_config_endpoint *endpoint, const struct fg_history_series *series,
                          double window_s, const struct fg_overview_load *load, FILE *out)
 {
-    static const struct fg_history_series none;
     struct fg_str name = fg_str_from(endpoint->address);
-    const struct fg_history_window *window = series ? &series->window : &none.window;
+    struct fg_history_durations durations = {0};
+    uint64_t attempts = series ? series->window_calls : 0, failures = series ? series->window_failures : 0;
 
+    if (series)
+        fg_history_durations(series, &durations);
     fg_inspect_put_field(out, "cluster", fg_str_from(cluster->name));
     fputs(", ", out);
     fg_inspect_put_field(out, "endpoint", name);
-    fg_overview_put_rate(out, "attempts_per_s", window->calls, window_s);
-    fg_overview_put_rate(out, "failures_per_s", window->failures, window_s);
-    fg_overview_put_ms(out, "p50_ms", fg_history_percentile_ms(&window->durations, 0.5));
-    fg_overview_put_ms(out, "p99_ms", fg_history_percentile_ms(&window->durations, 0.99));
+    fg_overview_put_rate(out, "attempts_per_s", attempts, window_s);
+    fg_overview_put_rate(out, "failures_per_s", failures, window_s);
+    fg_overview_put_ms(out, "p50_ms", fg_history_percentile_ms(&durations, 0.5));
+    fg_overview_put_ms(out, "p99_ms", fg_history_percentile_ms(&durations, 0.99));
     fprintf(out, ", \"attempts\": %llu, \"failures\": %llu, \"connections\": %u, \"streams\": %u, \"breaker\": \"%s\"}",
             (unsigned long long)(series ? series->calls : 0), (unsigned long long)(series ? series->failures : 0),
             load->connections, load->streams, fg_breaker_state_name(state_of(gateway, cluster, name)));

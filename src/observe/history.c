@@ -5,31 +5,50 @@
 #include "base/mem.h"
 #include "base/time.h"
 
-#define SLOTS FG_ARRAY_LEN(((struct fg_metric_table *)NULL)->cells)
+#define SLOTS   FG_ARRAY_LEN(((struct fg_metric_table *)NULL)->cells)
+#define BUCKETS (FG_DURATION_BUCKETS + 1)
+#define HEADS   1024
+
+/* How many a bucket got. */
+struct gain {
+    uint16_t bucket;
+    uint32_t count;
+};
 
 /* What one sample added to a series. A second has fewer than 2^32 calls. */
 struct step {
     uint32_t calls, failures, refused;
-    uint32_t buckets[FG_DURATION_BUCKETS + 1];
+    size_t gains_len;
+    struct gain *gains;
+};
+
+/* A worker's share of a series. */
+struct part {
+    const struct fg_metric_cell *cell;
+    struct part *next;
 };
 
 /* Numbers of a series as they are read: since the start, over all workers. */
 struct sum {
-    uint64_t calls, failures, refused;
-    struct fg_history_durations durations;
+    uint64_t calls, failures, refused, duration_ns;
 };
 
 struct series {
     struct fg_history_series shown;
-    struct series *next; /* of the kind */
-    struct sum last, now;
-    struct step *steps; /* FG_HISTORY_WINDOW of them; NULL: nothing happened in the window */
+    struct series *next, *next_same; /* of the kind; of those with the same hash */
+    uint32_t hash;
+    struct part *parts;
+    struct sum last;
+    uint32_t buckets[BUCKETS]; /* at the last sample, modulo 2^32 */
+    bool quiet;                /* nothing has changed for a whole sample */
+    struct step steps[FG_HISTORY_WINDOW];
 };
 
 struct kind {
     struct series *all;
     size_t len;
-    struct series **by_slot; /* of every worker: which series a cell belongs to; NULL: none yet */
+    struct series *by_hash[HEADS];
+    bool *known; /* by worker and slot: the cell is part of a series */
 };
 
 struct fg_history {
@@ -37,7 +56,6 @@ struct fg_history {
     size_t sources_len;
     uint64_t begun_ns; /* when the sample to be taken next begins */
     struct kind kinds[FG_HISTORY_KINDS];
-    struct series total;                /* of all methods */
     uint64_t counts[FG_HISTORY_COUNTS]; /* at the last sample */
     struct fg_history_sample samples[FG_HISTORY_SAMPLES];
     uint64_t taken; /* samples since the start; the next one's place is this modulo the ring's length */
@@ -49,13 +67,25 @@ struct fg_history *fg_history_new(const struct fg_history_source *sources, size_
 {
     struct fg_history *history = fg_alloc_zero(sizeof *history);
 
-    history->sources = fg_alloc(len * sizeof *sources);
-    memcpy(history->sources, sources, len * sizeof *sources);
+    history->sources = fg_alloc((len + 1) * sizeof *sources);
+    if (len > 0)
+        memcpy(history->sources, sources, len * sizeof *sources);
     history->sources_len = len;
     history->begun_ns = now_ns;
     for (int i = 0; i < FG_HISTORY_KINDS; i++)
-        history->kinds[i].by_slot = fg_alloc_zero(len * SLOTS * sizeof(struct series *));
+        history->kinds[i].known = fg_alloc_zero((len * SLOTS + 1) * sizeof(bool));
     return history;
+}
+
+static void free_series(struct series *series)
+{
+    for (int i = 0; i < FG_HISTORY_WINDOW; i++)
+        free(series->steps[i].gains);
+    for (struct part *part = series->parts, *next; part; part = next) {
+        next = part->next;
+        free(part);
+    }
+    free(series);
 }
 
 void fg_history_free(struct fg_history *history)
@@ -65,12 +95,10 @@ void fg_history_free(struct fg_history *history)
     for (int i = 0; i < FG_HISTORY_KINDS; i++) {
         for (struct series *s = history->kinds[i].all, *next; s; s = next) {
             next = s->next;
-            free(s->steps);
-            free(s);
+            free_series(s);
         }
-        free(history->kinds[i].by_slot);
+        free(history->kinds[i].known);
     }
-    free(history->total.steps);
     free(history->sources);
     free(history);
 }
@@ -84,24 +112,48 @@ static const struct fg_metric_table *table_of(const struct fg_metrics *metrics, 
                                           : &metrics->waits;
 }
 
-/* The cells of several workers with the same names are one series; of waits the cause alone counts. Sought once per
- * cell. */
+/* The cells of several workers with the same names are one series; of waits the cause alone counts. */
 static struct series *find(struct kind *kind, int which, const struct fg_metric_cell *cell)
 {
     const char *cluster = which == FG_HISTORY_WAITS ? "" : cell->cluster;
-    struct series *series = kind->all;
+    uint32_t hash = fg_hash(cell->name, strlen(cell->name), fg_hash(cluster, strlen(cluster), 0));
+    struct series **head = &kind->by_hash[hash % HEADS], *series = *head;
 
-    while (series && (strcmp(series->shown.name, cell->name) != 0 || strcmp(series->shown.cluster, cluster) != 0))
-        series = series->next;
+    while (series && (series->hash != hash || strcmp(series->shown.name, cell->name) != 0 ||
+                      strcmp(series->shown.cluster, cluster) != 0))
+        series = series->next_same;
     if (series)
         return series;
     series = fg_alloc_zero(sizeof *series);
     series->shown.cluster = cluster;
     series->shown.name = cell->name;
+    series->hash = hash;
     series->next = kind->all;
-    kind->all = series;
+    series->next_same = *head;
+    kind->all = *head = series;
     kind->len++;
     return series;
+}
+
+/* Cells that are new since the last sample. */
+static void look_for_cells(struct fg_history *history, int which)
+{
+    struct kind *kind = &history->kinds[which];
+
+    for (size_t w = 0; w < history->sources_len; w++) {
+        const struct fg_metric_table *table = table_of(history->sources[w].metrics, which);
+        for (size_t i = 0; i < SLOTS; i++) {
+            bool *known = &kind->known[w * SLOTS + i];
+            const struct fg_metric_cell *cell = *known ? NULL : __atomic_load_n(&table->cells[i], __ATOMIC_ACQUIRE);
+            if (!cell)
+                continue;
+            struct series *series = find(kind, which, cell);
+            struct part *part = fg_alloc(sizeof *part);
+            *part = (struct part){cell, series->parts};
+            series->parts = part;
+            *known = true;
+        }
+    }
 }
 
 static bool is_refusal(const struct fg_metric_count *count)
@@ -110,46 +162,30 @@ static bool is_refusal(const struct fg_metric_count *count)
            (count->source == FG_SOURCE_BREAKER || count->source == FG_SOURCE_LIMIT || count->source == FG_SOURCE_QUEUE);
 }
 
-static void add_cell(struct sum *sum, const struct fg_metric_cell *cell)
+static struct sum read_sum(const struct series *series)
 {
-    uint64_t observed = 0;
-    bool counted = false;
+    struct sum sum = {0};
 
-    for (const struct fg_metric_count *count = __atomic_load_n(&cell->counts, __ATOMIC_ACQUIRE); count;
-         count = count->next) {
-        uint64_t calls = fg_stat_read(&count->count);
-        sum->calls += calls;
-        sum->failures += count->class == FG_CLASS_FAILURE || count->class == FG_CLASS_OVERLOAD ? calls : 0;
-        sum->refused += is_refusal(count) ? calls : 0;
-        counted = true;
+    for (const struct part *part = series->parts; part; part = part->next) {
+        const struct fg_metric_count *count = __atomic_load_n(&part->cell->counts, __ATOMIC_ACQUIRE);
+        for (; count; count = count->next) {
+            uint64_t calls = fg_stat_read(&count->count);
+            sum.calls += calls;
+            sum.failures += count->class == FG_CLASS_FAILURE || count->class == FG_CLASS_OVERLOAD ? calls : 0;
+            sum.refused += is_refusal(count) ? calls : 0;
+        }
+        sum.duration_ns += fg_stat_read(&part->cell->duration_ns);
     }
-    for (int i = 0; i <= FG_DURATION_BUCKETS; i++) {
-        uint64_t n = fg_stat_read(&cell->buckets[i]);
-        sum->durations.buckets[i] += n;
-        observed += n;
-    }
-    if (!counted) /* waits have no outcomes */
-        sum->calls += observed;
+    return sum;
 }
 
-static void read_kind(struct fg_history *history, int which)
+static uint32_t read_bucket(const struct series *series, int bucket)
 {
-    struct kind *kind = &history->kinds[which];
+    uint64_t total = 0;
 
-    for (struct series *s = kind->all; s; s = s->next)
-        s->now = (struct sum){0};
-    for (size_t w = 0; w < history->sources_len; w++) {
-        const struct fg_metric_table *table = table_of(history->sources[w].metrics, which);
-        for (size_t i = 0; i < SLOTS; i++) {
-            const struct fg_metric_cell *cell = __atomic_load_n(&table->cells[i], __ATOMIC_ACQUIRE);
-            struct series **series = &kind->by_slot[w * SLOTS + i];
-            if (!cell)
-                continue;
-            if (!*series)
-                *series = find(kind, which, cell);
-            add_cell(&(*series)->now, cell);
-        }
-    }
+    for (const struct part *part = series->parts; part; part = part->next)
+        total += fg_stat_read(&part->cell->buckets[bucket]);
+    return (uint32_t)total;
 }
 
 static uint64_t read_stat(const struct fg_history *history, size_t offset)
@@ -170,90 +206,65 @@ static uint64_t read_gauge(const struct fg_history *history, size_t up, size_t d
 
 /* ---- the window ---- */
 
-static void forget_step(struct fg_history_window *window, const struct step *step)
+static void forget_step(struct series *series, struct step *step)
 {
-    window->calls -= step->calls;
-    window->failures -= step->failures;
-    window->refused -= step->refused;
-    for (int i = 0; i <= FG_DURATION_BUCKETS; i++)
-        window->durations.buckets[i] -= step->buckets[i];
+    series->shown.window_calls -= step->calls;
+    series->shown.window_failures -= step->failures;
+    series->shown.window_refused -= step->refused;
+    free(step->gains);
+    *step = (struct step){0};
 }
 
-static void add_step(struct fg_history_window *window, const struct step *step)
+/* Also adds them to ALL. */
+static void take_gains(struct series *series, struct step *step, struct fg_history_durations *all)
 {
-    window->calls += step->calls;
-    window->failures += step->failures;
-    window->refused += step->refused;
-    for (int i = 0; i <= FG_DURATION_BUCKETS; i++)
-        window->durations.buckets[i] += step->buckets[i];
-}
+    struct gain gains[BUCKETS];
+    size_t len = 0;
 
-static bool is_empty(const struct fg_history_window *window)
-{
-    uint64_t any = window->calls;
-
-    for (int i = 0; i <= FG_DURATION_BUCKETS; i++)
-        any |= window->durations.buckets[i];
-    return any == 0;
-}
-
-/* What was read becomes the newest step; the oldest leaves. */
-static struct step move_on(struct series *series, uint64_t taken)
-{
-    const struct sum *now = &series->now, *last = &series->last;
-    struct fg_history_window *window = &series->shown.window;
-    struct step step = {.calls = (uint32_t)(now->calls - last->calls),
-                        .failures = (uint32_t)(now->failures - last->failures),
-                        .refused = (uint32_t)(now->refused - last->refused)};
-    uint32_t any = step.calls;
-
-    for (int i = 0; i <= FG_DURATION_BUCKETS; i++) {
-        step.buckets[i] = (uint32_t)(now->durations.buckets[i] - last->durations.buckets[i]);
-        any |= step.buckets[i];
+    for (int i = 0; i < BUCKETS; i++) {
+        uint32_t now = read_bucket(series, i), gain = now - series->buckets[i];
+        series->buckets[i] = now;
+        if (gain == 0)
+            continue;
+        gains[len++] = (struct gain){(uint16_t)i, gain};
+        all->buckets[i] += gain;
     }
-    series->last = *now;
-    series->shown.calls = now->calls;
-    series->shown.failures = now->failures;
-    if (!series->steps && any == 0)
-        return step;
-    if (!series->steps)
-        series->steps = fg_alloc_zero(FG_HISTORY_WINDOW * sizeof *series->steps);
-    struct step *place = &series->steps[taken % FG_HISTORY_WINDOW];
-    forget_step(window, place);
-    *place = step;
-    add_step(window, place);
-    if (is_empty(window)) {
-        free(series->steps);
-        series->steps = NULL;
-    }
-    return step;
+    if (len == 0)
+        return;
+    step->gains = fg_alloc(len * sizeof *gains);
+    memcpy(step->gains, gains, len * sizeof *gains);
+    step->gains_len = len;
+}
+
+/* What is read becomes the newest step; the oldest leaves. Buckets are looked at while something changes, and once
+ * more: they may be a moment behind the counts. */
+static void move_on(struct series *series, uint64_t taken, bool has_outcomes, struct fg_history_durations *all)
+{
+    struct step *step = &series->steps[taken % FG_HISTORY_WINDOW];
+    struct sum now = read_sum(series), last = series->last;
+    bool same = now.calls == last.calls && now.duration_ns == last.duration_ns;
+
+    forget_step(series, step);
+    step->calls = (uint32_t)(now.calls - last.calls);
+    step->failures = (uint32_t)(now.failures - last.failures);
+    step->refused = (uint32_t)(now.refused - last.refused);
+    if (!same || !series->quiet)
+        take_gains(series, step, all);
+    for (size_t i = 0; i < step->gains_len && !has_outcomes; i++)
+        step->calls += step->gains[i].count;
+    series->quiet = same;
+    series->last = now;
+    series->shown.calls += step->calls;
+    series->shown.failures += step->failures;
+    series->shown.window_calls += step->calls;
+    series->shown.window_failures += step->failures;
+    series->shown.window_refused += step->refused;
 }
 
 /* ---- a sample ---- */
 
-static void add_sum(struct sum *to, const struct sum *sum)
+static void count(struct fg_history *history, const struct sum *total, struct fg_history_sample *sample)
 {
-    to->calls += sum->calls;
-    to->failures += sum->failures;
-    to->refused += sum->refused;
-    for (int i = 0; i <= FG_DURATION_BUCKETS; i++)
-        to->durations.buckets[i] += sum->durations.buckets[i];
-}
-
-static void set_percentiles(struct fg_history_sample *sample, const struct step *step)
-{
-    struct fg_history_durations durations;
-
-    for (int i = 0; i <= FG_DURATION_BUCKETS; i++)
-        durations.buckets[i] = step->buckets[i];
-    sample->p50_ms = fg_history_percentile_ms(&durations, 0.5);
-    sample->p90_ms = fg_history_percentile_ms(&durations, 0.9);
-    sample->p99_ms = fg_history_percentile_ms(&durations, 0.99);
-}
-
-static void count(struct fg_history *history, struct fg_history_sample *sample)
-{
-    const struct sum *total = &history->total.now;
     const uint64_t now[FG_HISTORY_COUNTS] = {
         [FG_HISTORY_CALLS] = total->calls,
         [FG_HISTORY_FAILURES] = total->failures,
@@ -285,23 +296,26 @@ static void gauge(const struct fg_history *history, struct fg_history_sample *sa
 void fg_history_take(struct fg_history *history, uint64_t now_ns, uint64_t wall_ns)
 {
     struct fg_history_sample *sample = &history->samples[history->taken % FG_HISTORY_SAMPLES];
+    struct fg_history_durations durations[FG_HISTORY_KINDS] = {0};
+    struct sum totals[FG_HISTORY_KINDS] = {0};
     uint64_t begun_ns = history->begun_ns;
 
     *sample = (struct fg_history_sample){.wall_ns = wall_ns, .took_ns = now_ns > begun_ns ? now_ns - begun_ns : 1};
     history->begun_ns = now_ns;
-    history->total.now = (struct sum){0};
     for (int i = 0; i < FG_HISTORY_KINDS; i++) {
-        read_kind(history, i);
+        look_for_cells(history, i);
         for (struct series *s = history->kinds[i].all; s; s = s->next) {
-            (void)move_on(s, history->taken);
-            if (i == FG_HISTORY_METHODS)
-                add_sum(&history->total.now, &s->now);
+            move_on(s, history->taken, i != FG_HISTORY_WAITS, &durations[i]);
+            totals[i].calls += s->last.calls;
+            totals[i].failures += s->last.failures;
+            totals[i].refused += s->last.refused;
         }
     }
-    struct step step = move_on(&history->total, history->taken);
-    set_percentiles(sample, &step);
-    count(history, sample);
+    count(history, &totals[FG_HISTORY_METHODS], sample);
     gauge(history, sample);
+    sample->p50_ms = fg_history_percentile_ms(&durations[FG_HISTORY_METHODS], 0.5);
+    sample->p90_ms = fg_history_percentile_ms(&durations[FG_HISTORY_METHODS], 0.9);
+    sample->p99_ms = fg_history_percentile_ms(&durations[FG_HISTORY_METHODS], 0.99);
     history->taken++;
 }
 
@@ -327,6 +341,19 @@ double fg_history_window_s(const struct fg_history *history)
     return (double)ns / (double)FG_S;
 }
 
+static void add_durations(const struct series *series, struct fg_history_durations *to)
+{
+    for (int i = 0; i < FG_HISTORY_WINDOW; i++)
+        for (size_t k = 0; k < series->steps[i].gains_len; k++)
+            to->buckets[series->steps[i].gains[k].bucket] += series->steps[i].gains[k].count;
+}
+
+void fg_history_durations(const struct fg_history_series *series, struct fg_history_durations *out)
+{
+    *out = (struct fg_history_durations){0};
+    add_durations(FG_CONTAINER_OF(series, struct series, shown), out);
+}
+
 void fg_history_totals(const struct fg_history *history, uint64_t counts[FG_HISTORY_COUNTS],
                        struct fg_history_durations *durations)
 {
@@ -336,7 +363,9 @@ void fg_history_totals(const struct fg_history *history, uint64_t counts[FG_HIST
     for (size_t i = 0; i < len; i++)
         for (int k = 0; k < FG_HISTORY_COUNTS; k++)
             counts[k] += fg_history_at(history, i)->counts[k];
-    *durations = history->total.shown.window.durations;
+    *durations = (struct fg_history_durations){0};
+    for (const struct series *s = history->kinds[FG_HISTORY_METHODS].all; s; s = s->next)
+        add_durations(s, durations);
 }
 
 static int busiest_first(const void *a, const void *b)
@@ -344,8 +373,8 @@ static int busiest_first(const void *a, const void *b)
     const struct fg_history_series *x = *(const struct fg_history_series *const *)a,
                                    *y = *(const struct fg_history_series *const *)b;
 
-    if (x->window.calls != y->window.calls)
-        return x->window.calls > y->window.calls ? -1 : 1;
+    if (x->window_calls != y->window_calls)
+        return x->window_calls > y->window_calls ? -1 : 1;
     if (x->calls != y->calls)
         return x->calls > y->calls ? -1 : 1;
     int order = strcmp(x->cluster, y->cluster);

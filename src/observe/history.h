@@ -53,17 +53,11 @@ struct fg_history_sample {
     double p50_ms, p90_ms, p99_ms; /* of the calls that ended in that time; negative: there was none */
 };
 
-/* What came together in the window. */
-struct fg_history_window {
-    uint64_t calls, failures, refused;
-    struct fg_history_durations durations;
-};
-
 /* One method, endpoint or cause, over all workers. */
 struct fg_history_series {
-    const char *cluster, *name; /* as the metrics have them; of a cause "" and its name */
-    uint64_t calls, failures;   /* since the start */
-    struct fg_history_window window;
+    const char *cluster, *name;                             /* as the metrics have them; of a cause "" and its name */
+    uint64_t calls, failures;                               /* since the start */
+    uint64_t window_calls, window_failures, window_refused; /* in the window */
 };
 
 enum fg_history_kind { FG_HISTORY_METHODS, FG_HISTORY_ENDPOINTS, FG_HISTORY_WAITS, FG_HISTORY_KINDS };
@@ -82,7 +76,7 @@ const struct fg_history_sample *fg_history_at(const struct fg_history *history, 
 
 /* Seconds that the window has; 0 before the first sample. */
 double fg_history_window_s(const struct fg_history *history);
-/* All that was counted in the window. DURATIONS are those of all calls. */
+/* All that was counted in the window, and the durations of all calls that ended in it. */
 void fg_history_totals(const struct fg_history *history, uint64_t counts[FG_HISTORY_COUNTS],
                        struct fg_history_durations *durations);
 
@@ -90,6 +84,9 @@ void fg_history_totals(const struct fg_history *history, uint64_t counts[FG_HIST
  * the next sample. To be freed; its entries are borrowed. */
 const struct fg_history_series **fg_history_series(const struct fg_history *history, enum fg_history_kind kind,
                                                    size_t *len);
+
+/* Of the calls (or waits) of a series that ended in the window. */
+void fg_history_durations(const struct fg_history_series *series, struct fg_history_durations *out);
 
 /* The duration that SHARE (0 to 1) of those observed did not exceed; negative: there is none. Where it lies within a
  * bucket is estimated. */
