@@ -19,6 +19,7 @@ static const struct command {
     {"streams", fg_cli_streams, "streams                     calls in progress, and what each waits for"},
     {"trace", fg_cli_trace, "trace [--seconds N]         what held calls up, and who held what they waited for"},
     {"clusters", fg_cli_clusters, "clusters                    endpoints, their load and their breakers"},
+    {"top", fg_cli_top, "top                         a live view of it all; ? shows the keys"},
     {"call", fg_cli_call, "call [options] URL/package.Service/Method [JSON|@FILE|-]   call a service in any dialect"},
     {"openapi", fg_cli_openapi, "openapi FILE                describe the REST face of a file of descriptors"},
 };

@@ -37,6 +37,13 @@ static int complain(const struct fg_ask *ask, const char *problem, const char *d
     size_t len = strcspn(detail, "\n");
     char *line = strndup(detail, len);
 
+    if (ask->problem) {
+        char *printable = fg_printable(line ? line : "");
+        snprintf(ask->problem, ask->problem_len, "%s%s%s", problem, len > 0 ? ": " : "", printable);
+        free(printable);
+        free(line);
+        return -1;
+    }
     fprintf(stderr, "fusegate %s: %s: %s%s", ask->command, ask->address, problem, len > 0 ? ": " : "");
     if (line)
         fg_print_text(stderr, line);
@@ -63,6 +70,11 @@ static int resolve(const struct fg_ask *ask, struct fg_address *out)
     return 0;
 }
 
+static int timeout_of(const struct fg_ask *ask, int otherwise_ms)
+{
+    return ask->timeout_ms > 0 ? ask->timeout_ms : otherwise_ms;
+}
+
 /* False: nothing happened for so long. */
 static bool wait_for(int fd, short events, int timeout_ms)
 {
@@ -82,7 +94,9 @@ static int connect_to(const struct fg_ask *ask)
     if (resolve(ask, &address) != 0)
         return -1;
     int fd = fg_socket_connect(&address);
-    int result = fd < 0 ? fd : wait_for(fd, POLLOUT, CONNECT_TIMEOUT_MS) ? fg_socket_connect_result(fd) : -ETIMEDOUT;
+    int result = fd < 0                                                       ? fd
+                 : wait_for(fd, POLLOUT, timeout_of(ask, CONNECT_TIMEOUT_MS)) ? fg_socket_connect_result(fd)
+                                                                              : -ETIMEDOUT;
     if (result >= 0)
         return fd;
     if (fd >= 0)
@@ -94,13 +108,13 @@ static int connect_to(const struct fg_ask *ask)
     return complain(ask, "no gateway answers", detail);
 }
 
-static bool send_all(int fd, const char *data, size_t len)
+static bool send_all(const struct fg_ask *ask, int fd, const char *data, size_t len)
 {
     while (len > 0) {
         ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno == EAGAIN && wait_for(fd, POLLOUT, SILENCE_TIMEOUT_MS))
+        if (n < 0 && errno == EAGAIN && wait_for(fd, POLLOUT, timeout_of(ask, SILENCE_TIMEOUT_MS)))
             continue;
         if (n < 0)
             return false;
@@ -128,7 +142,7 @@ static int ask_for(const struct fg_ask *ask, const char *target)
             ask->token ? ask->token : "", ask->token ? "\r\n" : "");
     fclose(out);
     int fd = connect_to(ask);
-    if (fd >= 0 && !send_all(fd, request, len)) {
+    if (fd >= 0 && !send_all(ask, fd, request, len)) {
         complain(ask, "the request cannot be sent", strerror(errno));
         close(fd);
         fd = -1;
@@ -159,7 +173,7 @@ static int read_answer(const struct fg_ask *ask, int fd, struct fg_http_answer *
     bool denied = false;
 
     while (!answer->done && !*stop && !denied) {
-        if (!wait_for(fd, POLLIN, SILENCE_TIMEOUT_MS))
+        if (!wait_for(fd, POLLIN, timeout_of(ask, SILENCE_TIMEOUT_MS)))
             return complain(ask, "the gateway has fallen silent", "");
         ssize_t n = recv(fd, buffer, sizeof buffer, 0);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))

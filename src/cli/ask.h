@@ -15,6 +15,9 @@ struct fg_ask {
     const char *token;   /* --token, FUSEGATE_TOKEN; NULL: none */
     bool json;           /* --json: the gateway's own answer is printed */
     bool acts;           /* something is to be changed: POST */
+    int timeout_ms;      /* for the gateway to say something; 0: as long as it may have reason to be silent */
+    char *problem;       /* what went wrong is put here instead of being said; NULL: it is said */
+    size_t problem_len;
 };
 
 /* Members of a list of struct fg_arg. */

@@ -22,6 +22,7 @@ int fg_cli_streams(int argc, char **argv);
 int fg_cli_trace(int argc, char **argv);
 int fg_cli_clusters(int argc, char **argv);
 int fg_cli_call(int argc, char **argv);
+int fg_cli_top(int argc, char **argv);
 int fg_cli_openapi(int argc, char **argv);
 
 #endif
