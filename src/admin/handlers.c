@@ -313,13 +313,14 @@ static void events(void *context, const struct fg_admin_request *request, struct
 static void overview(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
                      FILE *body)
 {
-    uint64_t history, methods;
+    uint64_t history, methods, waits;
 
     if (fg_query_number(request->query, "history", 0, FG_HISTORY_SAMPLES, &history) &&
-        fg_query_number(request->query, "methods", METHODS_DEFAULT, FG_OVERVIEW_METHODS_MAX, &methods))
-        fg_overview_print(context, (size_t)history, (size_t)methods, body);
+        fg_query_number(request->query, "methods", METHODS_DEFAULT, FG_OVERVIEW_METHODS_MAX, &methods) &&
+        fg_query_number(request->query, "waits", 0, 1, &waits))
+        fg_overview_print(context, &(struct fg_overview_query){(size_t)history, (size_t)methods, waits == 1}, body);
     else
-        say(response, body, 400, "?history=SECONDS&methods=N: at most 300 and 10000; each may be absent");
+        say(response, body, 400, "?history=SECONDS&methods=N&waits=1: at most 300 and 10000; each may be absent");
 }
 
 /* ---- health ---- */
@@ -359,7 +360,8 @@ static const struct fg_admin_route routes[] = {
     {"/breakers", "all circuits; ?cluster=C&endpoint=E&method=M&state=open&limit=N", breakers},
     {"/breakers/", "CLUSTER/ENDPOINT?method=METHOD: everything about one", one_breaker},
     {"/events", "changes of state of breakers; ?since=SEQ; ?follow=1: lines as they come", events},
-    {"/overview", "rates, percentiles, busiest methods, endpoints, limits; ?history=SECONDS&methods=N", overview},
+    {"/overview", "rates, percentiles, busiest methods, endpoints, limits; ?history=SECONDS&methods=N&waits=1",
+     overview},
     {"/healthz", "200: the process is alive", healthz},
     {"/readyz", "200: it serves; 503: it starts or drains", readyz},
     {NULL, NULL, NULL},

@@ -10,7 +10,8 @@
 static const char usage[] =
     "usage: fusegate streams [options]\n"
     "\n"
-    "The calls in progress, those that have waited longest first. Names may end with *.\n"
+    "The calls in progress, those that have waited longest first. Names may end with *;\n"
+    "*TEXT* stands for all that have TEXT in them.\n"
     "\n"
     "  --method M        such as order.v1.OrderService/*\n"
     "  --cluster C, --endpoint E, --peer P, --dialect D\n"

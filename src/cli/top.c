@@ -15,7 +15,6 @@
 #include "config/value.h"
 #include "io/loop.h"
 
-#define OVERVIEW      "/overview?history=60&methods=500"
 #define INTERVAL_MIN  (100 * FG_MS)
 #define INTERVAL_MAX  (3600 * FG_S)
 #define REDRAW_MS     1000 /* ages and countdowns go on between two answers */
@@ -77,7 +76,7 @@ static void want(const struct fg_top *top, struct fg_top_source *source)
 {
     char *target = fg_top_target(top);
 
-    fg_top_source_want(source, target, (unsigned)top->view);
+    fg_top_source_want(source, fg_top_overview(top), target, (unsigned)top->view);
     free(target);
 }
 
@@ -163,7 +162,7 @@ static int watch(struct fg_top *top, const struct options *options, uint64_t int
         fprintf(stderr, "fusegate top: %s\n", strerror(errno));
         return FG_EXIT_FAILED;
     }
-    struct fg_top_source *source = fg_top_source_start(top->ask, OVERVIEW, (unsigned)(interval_ns / FG_MS));
+    struct fg_top_source *source = fg_top_source_start(top->ask, (unsigned)(interval_ns / FG_MS));
     struct fg_top_screen *screen = source ? fg_top_screen_open(!options->no_color && !(no_color && no_color[0])) : NULL;
     if (screen) {
         want(top, source);
@@ -198,7 +197,7 @@ static bool ask_first(struct fg_top *top)
     struct fg_top_news news = {.tag = (unsigned)top->view};
     char *target = fg_top_target(top);
 
-    fg_top_source_ask(top->ask, OVERVIEW, target, &news);
+    fg_top_source_ask(top->ask, fg_top_overview(top), target, &news);
     free(target);
     bool good = !news.problem[0];
     if (!good)

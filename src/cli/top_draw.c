@@ -58,6 +58,8 @@ static void put_value(struct lines *lines, const char *name, const json_t *objec
     if (json_is_string(value)) {
         char *bytes = fg_answer_name(object, key), *text = fg_printable(bytes);
         put_line(lines, name, text);
+        if (strcmp(key, "cause") == 0 && fg_top_wait_meaning(text)[0])
+            put_line(lines, "", fg_top_wait_meaning(text));
         free(text);
         free(bytes);
     } else if (json_is_number(value)) {

@@ -15,14 +15,14 @@
 
 struct fg_top_source {
     struct fg_ask ask;
-    char *overview;
     unsigned interval_ms;
     pthread_t thread;
     int fd;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     bool stopping, paused, hurry;
-    char *target, *act, *act_success;
+    char *overview, *target; /* what is wanted */
+    char *act, *act_success;
     unsigned tag;
     bool has_news;
     struct fg_top_news news;
@@ -107,9 +107,12 @@ static void *run(void *argument)
     struct fg_top_source *source = argument;
 
     pthread_mutex_lock(&source->lock);
+    while (!source->stopping && !source->overview)
+        pthread_cond_wait(&source->changed, &source->lock);
     while (!source->stopping) {
         struct fg_top_news news = {.tag = source->tag};
-        char *target = source->target ? fg_strdup(source->target) : NULL, *acts = source->act;
+        char *overview = fg_strdup(source->overview), *target = source->target ? fg_strdup(source->target) : NULL;
+        char *acts = source->act;
         char *success = source->act_success;
         uint64_t begun_ns = fg_clock_now_ns();
         source->act = source->act_success = NULL;
@@ -117,7 +120,8 @@ static void *run(void *argument)
         pthread_mutex_unlock(&source->lock);
         if (acts)
             act(&source->ask, acts, success, news.done);
-        fg_top_source_ask(&source->ask, source->overview, target, &news);
+        fg_top_source_ask(&source->ask, overview, target, &news);
+        free(overview);
         free(acts);
         free(success);
         free(target);
@@ -145,13 +149,12 @@ static void cleanup(struct fg_top_source *source)
     free(source);
 }
 
-struct fg_top_source *fg_top_source_start(const struct fg_ask *ask, const char *overview, unsigned interval_ms)
+struct fg_top_source *fg_top_source_start(const struct fg_ask *ask, unsigned interval_ms)
 {
     struct fg_top_source *source = fg_alloc_zero(sizeof *source);
     pthread_condattr_t monotonic;
 
     source->ask = *ask;
-    source->overview = fg_strdup(overview);
     source->interval_ms = interval_ms;
     pthread_mutex_init(&source->lock, NULL);
     pthread_condattr_init(&monotonic);
@@ -210,9 +213,10 @@ static void replace(char **place, const char *text)
     *place = text ? fg_strdup(text) : NULL;
 }
 
-void fg_top_source_want(struct fg_top_source *source, const char *target, unsigned tag)
+void fg_top_source_want(struct fg_top_source *source, const char *overview, const char *target, unsigned tag)
 {
     pthread_mutex_lock(&source->lock);
+    replace(&source->overview, overview);
     replace(&source->target, target);
     source->tag = tag;
     source->hurry = true;

@@ -20,17 +20,17 @@ void fg_top_news_cleanup(struct fg_top_news *news);
 
 struct fg_top_source;
 
-/* Asks every INTERVAL_MS for /overview?HISTORY and what is wanted. ASK is copied, its texts are borrowed. NULL: there
- * is no thread to be had, and that has been said. */
-struct fg_top_source *fg_top_source_start(const struct fg_ask *ask, const char *overview, unsigned interval_ms);
+/* Asks every INTERVAL_MS for what is wanted, and for nothing before something is. ASK is copied, its texts are
+ * borrowed. NULL: there is no thread to be had, and that has been said. */
+struct fg_top_source *fg_top_source_start(const struct fg_ask *ask, unsigned interval_ms);
 /* Does not wait for a question that is under way: if there is one, the source lives on until the process ends. */
 void fg_top_source_stop(struct fg_top_source *source);
 
 int fg_top_source_fd(const struct fg_top_source *source);                        /* readable: there are news */
 bool fg_top_source_take(struct fg_top_source *source, struct fg_top_news *news); /* false: there are none */
 
-/* From now on TARGET is asked for, too, at once and then every interval; NULL: nothing. */
-void fg_top_source_want(struct fg_top_source *source, const char *target, unsigned tag);
+/* From now on OVERVIEW is asked for, and TARGET, too, at once and then every interval; TARGET NULL: nothing more. */
+void fg_top_source_want(struct fg_top_source *source, const char *overview, const char *target, unsigned tag);
 void fg_top_source_pause(struct fg_top_source *source, bool paused);
 /* Posts to TARGET, once; the news will say what came of it. */
 void fg_top_source_act(struct fg_top_source *source, const char *target, const char *success);

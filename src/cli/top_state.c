@@ -34,6 +34,11 @@ static void put_streams_query(const struct fg_top *top, const char *order, FILE 
         fprintf(out, "&wait=%s", fg_wait_name((enum fg_wait_cause)top->wait));
 }
 
+const char *fg_top_overview(const struct fg_top *top)
+{
+    return top->view == FG_TOP_WAITS ? "/overview?history=60&methods=0&waits=1" : "/overview?history=60&methods=500";
+}
+
 char *fg_top_target(const struct fg_top *top)
 {
     const struct fg_top_view *view = &fg_top_views[top->view];

@@ -49,7 +49,8 @@ struct fg_top {
 void fg_top_init(struct fg_top *top, const struct fg_ask *ask, bool utf8);
 void fg_top_cleanup(struct fg_top *top);
 
-/* The view's list, to be asked for; NULL: none. To be freed. TAG tells answers to earlier questions apart. */
+/* What is to be asked for: /overview, and the view's list (NULL: none; to be freed). */
+const char *fg_top_overview(const struct fg_top *top);
 char *fg_top_target(const struct fg_top *top);
 
 /* Takes the news over. */

@@ -155,7 +155,7 @@ static const struct fg_top_column wait_columns[] = {
     {"THAT IS", 0, FG_TOP_TEXT},
 };
 
-static const char *meaning(const char *cause)
+const char *fg_top_wait_meaning(const char *cause)
 {
     static const char *const texts[] = {
 #define X(cause, name, text) text,
@@ -185,7 +185,7 @@ static void fill_waits(struct fg_top_table *table, const struct fg_top_data *dat
         fg_top_cell_ms(table, wait, "p50_ms");
         fg_top_cell_ms(table, wait, "p99_ms");
         cell_number(table, wait, "ended");
-        fg_top_table_cell(table, meaning(fg_answer_text(wait, "cause")));
+        fg_top_table_cell(table, fg_top_wait_meaning(fg_answer_text(wait, "cause")));
     }
 }
 

@@ -39,6 +39,9 @@ extern const struct fg_top_view fg_top_views[FG_TOP_VIEWS];
 #define FG_TOP_NUMBER_BYTES 16
 const char *fg_top_number(double value, char out[FG_TOP_NUMBER_BYTES]);
 
+/* What a cause of waiting means; "": not known. */
+const char *fg_top_wait_meaning(const char *cause);
+
 /* ---- top_lists.c: those that have a list of their own ---- */
 
 void fg_top_fill_streams(struct fg_top_table *table, const struct fg_top_data *data, unsigned order);

@@ -9,7 +9,8 @@
 
 enum fg_inspect_order { FG_INSPECT_BY_WAIT, FG_INSPECT_BY_AGE, FG_INSPECT_BY_BYTES, FG_INSPECT_BY_MESSAGES };
 
-/* Which calls in progress. Texts: "" is any, and a "*" at the end stands for the rest. */
+/* Which calls in progress. Texts: "" is any, a "*" at the end stands for the rest, and
+ * "*TEXT*" finds TEXT anywhere. */
 struct fg_inspect_streams_query {
     char method[512]; /* may lack the leading "/" */
     char cluster[256], endpoint[256], peer[64], dialect[32];

@@ -75,13 +75,15 @@ static void put_call(const struct fg_worker *worker, const struct fg_call *call,
 
 /* ---- which ---- */
 
-/* WANTED ends with "*": a prefix; empty: anything. */
+/* WANTED ends with "*": a prefix; begins with one, too: a part; empty: anything. */
 static bool is_wanted(const char *wanted, struct fg_str text)
 {
     size_t len = strlen(wanted);
 
     if (len == 0)
         return true;
+    if (len > 1 && wanted[0] == '*' && wanted[len - 1] == '*')
+        return memmem(text.p, text.len, wanted + 1, len - 2) != NULL;
     if (wanted[len - 1] == '*')
         return fg_str_starts_with(text, (struct fg_str){wanted, len - 1});
     return fg_str_eq(text, (struct fg_str){wanted, len});

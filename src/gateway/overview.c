@@ -249,21 +249,41 @@ static void put_methods(const struct fg_history *history, double window_s, size_
     free(all);
 }
 
-static void put_waits(const struct fg_history *history, double window_s, FILE *out)
+/* NOW is not looked at where NULL. */
+static void put_wait(const char *cause, const struct fg_history_series *ended, const uint32_t *now, double window_s,
+                     FILE *out)
 {
+    struct fg_history_durations durations = {0};
+
+    if (ended)
+        fg_history_durations(ended, &durations);
+    fg_inspect_put_field(out, "cause", fg_str_from(cause));
+    if (now)
+        fprintf(out, ", \"calls\": %u", *now);
+    fg_overview_put_rate(out, "ended_per_s", ended ? ended->window_calls : 0, window_s);
+    fg_overview_put_ms(out, "p50_ms", fg_history_percentile_ms(&durations, 0.5));
+    fg_overview_put_ms(out, "p99_ms", fg_history_percentile_ms(&durations, 0.99));
+    fprintf(out, ", \"ended\": %llu}", (unsigned long long)(ended ? ended->calls : 0));
+}
+
+/* Causes for which something waits or has waited. */
+static void put_waits(const struct fg_history *history, const uint32_t *now, double window_s, FILE *out)
+{
+    const char *separator = "\n {";
     size_t len;
     const struct fg_history_series **all = fg_history_series(history, FG_HISTORY_WAITS, &len);
 
     fputs("\"waits\": [", out);
-    for (size_t i = 0; i < len; i++) {
-        struct fg_history_durations durations;
-        fg_history_durations(all[i], &durations);
-        fputs(i > 0 ? ",\n {" : "\n {", out);
-        fg_inspect_put_field(out, "cause", fg_str_from(all[i]->name));
-        fg_overview_put_rate(out, "ended_per_s", all[i]->window_calls, window_s);
-        fg_overview_put_ms(out, "p50_ms", fg_history_percentile_ms(&durations, 0.5));
-        fg_overview_put_ms(out, "p99_ms", fg_history_percentile_ms(&durations, 0.99));
-        fprintf(out, ", \"ended\": %llu}", (unsigned long long)all[i]->calls);
+    for (int cause = FG_WAIT_NONE + 1; cause < FG_WAIT_LEN; cause++) {
+        const char *name = fg_wait_name((enum fg_wait_cause)cause);
+        size_t i = 0;
+        while (i < len && strcmp(all[i]->name, name) != 0)
+            i++;
+        if (i == len && (!now || now[cause] == 0))
+            continue;
+        fputs(separator, out);
+        put_wait(name, i < len ? all[i] : NULL, now ? &now[cause] : NULL, window_s, out);
+        separator = ",\n {";
     }
     fputs("\n],\n", out);
     free(all);
@@ -281,37 +301,41 @@ static uint64_t log_lines_dropped(const struct fg_gateway *gateway)
 }
 
 /* What was sampled; the lock is held. */
-static void put_sampled(struct fg_gateway *gateway, const struct fg_history *history, size_t wanted_history,
-                        size_t wanted_methods, const struct fg_overview_load *loads, FILE *out)
+static void put_sampled(struct fg_gateway *gateway, const struct fg_history *history,
+                        const struct fg_overview_query *query, const struct fg_overview_load *loads,
+                        const uint32_t *waits, FILE *out)
 {
     double window_s = fg_history_window_s(history);
     size_t len;
 
     put_now(history, window_s, out);
-    put_history(history, wanted_history, out);
-    put_methods(history, window_s, wanted_methods, out);
-    put_waits(history, window_s, out);
+    put_history(history, query->history, out);
+    put_methods(history, window_s, query->methods, out);
+    put_waits(history, waits, window_s, out);
     const struct fg_history_series **attempts = fg_history_series(history, FG_HISTORY_ENDPOINTS, &len);
     fg_overview_put_endpoints(gateway, attempts, len, window_s, loads, out);
     fputs(",\n", out);
     free(attempts);
 }
 
-void fg_overview_print(struct fg_gateway *gateway, size_t history, size_t methods, FILE *out)
+void fg_overview_print(struct fg_gateway *gateway, const struct fg_overview_query *query, FILE *out)
 {
     struct fg_overview *overview = __atomic_load_n(&gateway->overview, __ATOMIC_ACQUIRE);
+    uint32_t counts[FG_WAIT_LEN], *waits = query->waits_now ? counts : NULL;
     bool complete;
     struct fg_overview_load *loads = fg_overview_ask_load(gateway, &complete);
 
+    if (waits)
+        complete = fg_overview_ask_waits(gateway, counts) && complete;
     fputc('{', out);
     put_process(gateway, out);
     if (overview) {
         pthread_mutex_lock(&overview->lock);
-        put_sampled(gateway, overview->history, history, methods, loads, out);
+        put_sampled(gateway, overview->history, query, loads, waits, out);
         pthread_mutex_unlock(&overview->lock);
     } else { /* it has not begun to serve */
         struct fg_history *none = history_of(gateway);
-        put_sampled(gateway, none, history, methods, loads, out);
+        put_sampled(gateway, none, query, loads, waits, out);
         fg_history_free(none);
     }
     fg_overview_put_breakers(gateway, out);

@@ -17,6 +17,9 @@ struct fg_overview_load {
 /* To be freed. *COMPLETE: every worker has answered. */
 struct fg_overview_load *fg_overview_ask_load(struct fg_gateway *gateway, bool *complete);
 
+/* How many calls wait for each cause. False: a worker did not answer, its calls are missing. */
+bool fg_overview_ask_waits(struct fg_gateway *gateway, uint32_t counts[FG_WAIT_LEN]);
+
 /* "endpoints": [...], of those that the configuration has; ALL are the series of attempts. */
 void fg_overview_put_endpoints(struct fg_gateway *gateway, const struct fg_history_series *const *all, size_t len,
                                double window_s, const struct fg_overview_load *loads, FILE *out);

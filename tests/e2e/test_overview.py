@@ -118,6 +118,9 @@ clusters: {c: {endpoints: [$backend], limits: {streams: 2}}}
     assert (endpoint["connections"], endpoint["streams"]) == (1, 2)
     assert seen["now"]["downstream_connections"] == seen["now"]["upstream_connections"] == 1
     assert seen["history"][-1]["in_progress"] == 5 and seen["now"]["p50_ms"] is None
+    assert [one for one in seen["waits"] if one["cause"] != "stream_slot"] == [], "none has ended"
+    now = {one["cause"]: one["calls"] for one in gate.json("/overview?waits=1")["waits"]}
+    assert (now["gate"], now["peer_headers"], sum(now.values())) == (3, 2, 5)
     backend.release.set()
     for call in calls:
         call.result()
@@ -168,7 +171,7 @@ def test_methods_are_asked_for_by_number(plain):
     assert len(overview(plain, "?methods=10000")["methods"]) == 60
     seen = overview(plain, "?methods=0&history=1")
     assert seen["methods"] == [] and len(seen["history"]) == 1
-    for bad in ("history=301", "history=-1", "history=x", "methods=10001", "methods="):
+    for bad in ("history=301", "history=-1", "history=x", "methods=10001", "methods=", "waits=2"):
         assert plain.get("/overview?" + bad)[0] == 400, bad
 
 
