@@ -93,12 +93,15 @@ static void draw_detail(struct fg_top *top, struct fg_picture *picture, unsigned
     size_t at = place->chosen ? fg_top_table_find(&top->table, place->chosen) : top->table.len;
     struct lines lines = {.picture = picture, .row = row, .end = end, .skip = top->detail_first};
 
+    top->detail_below = 0;
     if (at == top->table.len) {
         fg_picture_put(picture, row, 2, picture->cols, FG_STYLE_WARN, "it is there no more");
         return;
     }
     put_object(&lines, "", top->table.rows[at].object);
-    top->detail_first = FG_MIN(top->detail_first, lines.len > 0 ? lines.len - 1 : 0);
+    size_t room = end > row ? end - row : 0, last = lines.len > room ? lines.len - room : 0;
+    top->detail_first = FG_MIN(top->detail_first, last);
+    top->detail_below = last - top->detail_first;
 }
 
 /* ---- the table ---- */
@@ -167,6 +170,8 @@ static void draw_bottom(const struct fg_top *top, struct fg_picture *picture, un
         draw_question(top, picture, row);
     else if (top->message[0])
         fg_picture_put(picture, row, 0, picture->cols, FG_STYLE_STRONG, top->message);
+    else if (top->mode == FG_TOP_DETAIL && top->detail_below > 0)
+        fg_picture_putf(picture, row, 0, FG_STYLE_DIM, "%zu more lines: down", top->detail_below);
     else if (!top->plain)
         draw_state(top, picture, row);
 }
@@ -189,7 +194,7 @@ void fg_top_draw(struct fg_top *top, struct fg_picture *picture, uint64_t now_ns
     if (top->mode == FG_TOP_HELP) {
         draw_help(picture, row + 1, end);
     } else if (top->mode == FG_TOP_DETAIL) {
-        draw_detail(top, picture, row + 1, end);
+        draw_detail(top, picture, row, end);
     } else {
         if (top->view == FG_TOP_OVERVIEW && picture->rows >= HISTORY_FROM_ROWS)
             row = fg_top_draw_history(top, picture, row);

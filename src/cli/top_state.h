@@ -35,9 +35,9 @@ struct fg_top {
     char kill_id[64];
     char message[FG_TOP_PROBLEM_BYTES];
     bool paused, quit;
-    bool plain;          /* nobody is at the keys */
-    size_t detail_first; /* line on top */
-    unsigned height;     /* rows of the table that were last drawn */
+    bool plain;                        /* nobody is at the keys */
+    size_t detail_first, detail_below; /* line on top; lines behind the last that is shown */
+    unsigned height;                   /* rows of the table that were last drawn */
     /* What was said last. */
     struct fg_top_news news;
     bool has_list;    /* it is of this view */

@@ -133,28 +133,44 @@ static unsigned width_of(const struct fg_top_table *table, size_t column, const 
     return width;
 }
 
+/* What a flexible column may take of LEFT: what all together need, or as much as lets the greedy ones have the same,
+ * with what the others do not need. */
+static unsigned fair_share(const unsigned *needs, size_t len, unsigned left)
+{
+    unsigned share = 0;
+
+    for (unsigned taken = 0; taken <= left; share++) {
+        unsigned before = taken;
+        taken = 0;
+        for (size_t i = 0; i < len; i++)
+            taken += FG_MIN(needs[i], share + 1);
+        if (taken == before && share > 0) /* nobody needs more */
+            break;
+    }
+    return FG_MAX(share, FLEXIBLE_MIN);
+}
+
 static void set_widths(const struct fg_top_table *table, const struct fg_picture *picture, size_t first, size_t end,
                        unsigned widths[FG_TOP_COLUMNS])
 {
-    unsigned used = GAP, flexible = 0;
+    unsigned used = 0, needs[FG_TOP_COLUMNS];
+    size_t flexible = 0;
 
     for (size_t i = 0; i < table->columns_len; i++) {
         widths[i] = 0;
         if (!is_shown(&table->columns[i], picture))
             continue;
         widths[i] = width_of(table, i, picture, first, end);
-        flexible += table->columns[i].fit != FG_TOP_FIXED;
-        used += GAP + (table->columns[i].fit != FG_TOP_FIXED ? 0 : widths[i]);
+        used += GAP;
+        if (table->columns[i].fit == FG_TOP_FIXED)
+            used += widths[i];
+        else
+            needs[flexible++] = widths[i];
     }
-    unsigned left = picture->cols > used ? picture->cols - used : 0;
-    for (size_t i = 0; i < table->columns_len; i++) {
-        if (table->columns[i].fit == FG_TOP_FIXED || !is_shown(&table->columns[i], picture))
-            continue;
-        unsigned share = FG_MAX(left / flexible, FLEXIBLE_MIN);
-        widths[i] = FG_MIN(FG_MAX(widths[i], FLEXIBLE_MIN), share);
-        left -= FG_MIN(left, widths[i]);
-        flexible--;
-    }
+    unsigned share = fair_share(needs, flexible, picture->cols > used ? picture->cols - used : 0);
+    for (size_t i = 0; i < table->columns_len; i++)
+        if (table->columns[i].fit != FG_TOP_FIXED)
+            widths[i] = FG_MIN(widths[i], share);
 }
 
 static void put_cell(const struct fg_top_column *column, struct fg_picture *picture, unsigned row, unsigned col,
