@@ -1,11 +1,15 @@
 /* Requests to the admin address and their answers. */
 #include <stdlib.h>
-#include <strings.h>
 
+#include "admin/access.h"
 #include "admin/server_int.h"
+#include "base/log.h"
 
 #define MAX_FIELDS     64
 #define ALIVE_EVERY_NS (10 * FG_S)
+
+/* The second one makes a browser ask its user, and send what he said with whatever it asks for (RFC 7617). */
+#define CHALLENGES "www-authenticate: Bearer\r\nwww-authenticate: Basic realm=\"fusegate\", charset=\"UTF-8\"\r\n"
 
 /* ---- answering ---- */
 
@@ -16,6 +20,8 @@ static const char *status_text(unsigned status)
         const char *text;
     } texts[] = {
         {200, "OK"},
+        {302, "Found"},
+        {304, "Not Modified"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {403, "Forbidden"},
@@ -45,9 +51,19 @@ static void put_body(const struct fg_admin_connection *connection, const char *b
 {
     if (connection->chunked && body_len > 0)
         fprintf(out, "%zx\r\n", body_len);
-    fwrite(body, 1, body_len, out);
+    if (body_len > 0)
+        fwrite(body, 1, body_len, out);
     if (connection->chunked && body_len > 0)
         fputs("\r\n", out);
+}
+
+/* Whatever a browser makes of an answer, it must not run, frame or lend it to another site. */
+static void put_guards(const struct fg_admin_response *response, FILE *out)
+{
+    fprintf(out,
+            "content-security-policy: %s\r\nx-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\n"
+            "cross-origin-resource-policy: same-origin\r\n",
+            response->policy ? response->policy : "default-src 'none'; frame-ancestors 'none'");
 }
 
 /* Takes BODY. */
@@ -62,14 +78,17 @@ static void respond(struct fg_admin_connection *connection, const struct fg_admi
         connection->close_after = true;
         return;
     }
-    fprintf(out, "HTTP/1.1 %u %s\r\ncontent-type: %s\r\ncache-control: no-store\r\n%s%s%s", response->status,
+    fprintf(out, "HTTP/1.1 %u %s\r\ncontent-type: %s\r\ncache-control: %s\r\n%s%s%s%s", response->status,
             status_text(response->status), response->content_type,
+            response->cache_control ? response->cache_control : "no-store",
             response->status != 405 ? ""
             : response->allow       ? response->allow
                                     : "allow: GET, HEAD\r\n",
-            response->status == 401 ? "www-authenticate: Bearer\r\n" : "",
+            response->status == 401 ? CHALLENGES : "", response->fields,
             connection->close_after ? "connection: close\r\n" : "");
-    put_framing(connection, body_len, out);
+    put_guards(response, out);
+    if (response->status != 304)
+        put_framing(connection, body_len, out);
     fputs("\r\n", out);
     if (with_body)
         put_body(connection, body, body_len, out);
@@ -131,7 +150,7 @@ static bool begin_to_follow(struct fg_admin_connection *connection, const struct
         return false;
     connection->admin->followers++;
     connection->follow = response->follow;
-    connection->cursor = response->cursor;
+    connection->state = response->state;
     connection->chunked = request->minor_version == 1;
     connection->close_after = true;
     connection->said_ns = fg_clock_now_ns();
@@ -147,7 +166,7 @@ void fg_admin_follow_on(struct fg_admin_connection *connection, uint64_t now_ns)
 
     if (!news)
         return;
-    connection->follow(admin->options.context, &connection->cursor, news);
+    connection->follow(admin->options.context, connection->state, news);
     fflush(news);
     if (body_len == 0 && now_ns - connection->said_ns >= ALIVE_EVERY_NS)
         fputc('\n', news); /* a peer that has gone without a word is found out when it is written to */
@@ -161,47 +180,6 @@ void fg_admin_follow_on(struct fg_admin_connection *connection, uint64_t now_ns)
         connection->said_ns = now_ns;
     }
     free(body);
-}
-
-/* ---- who may ask ---- */
-
-/* In a time that does not depend on where the two differ. */
-static bool equal_in_constant_time(struct fg_str given, const char *wanted)
-{
-    size_t len = strlen(wanted);
-    unsigned difference = given.len != len;
-
-    for (size_t i = 0; i < given.len; i++)
-        difference |= (unsigned)(given.p[i] ^ wanted[len ? i % len : 0]);
-    return difference == 0;
-}
-
-static bool is_authorized(const struct fg_admin *admin, const struct fg_h1_head *request)
-{
-    const struct fg_header *field = fg_headers_get(&request->headers, FG_TOKEN_AUTHORIZATION);
-
-    if (!admin->options.token)
-        return true;
-    if (!field || field->value.len < 7 || strncasecmp(field->value.p, "Bearer ", 7) != 0)
-        return false;
-    return equal_in_constant_time((struct fg_str){field->value.p + 7, field->value.len - 7}, admin->options.token);
-}
-
-/* A page on the web can make a browser ask a loopback address under the page's own name; such a name is not ours. */
-static bool host_is_ours(const struct fg_admin *admin, const struct fg_h1_head *request)
-{
-    static const char *const ours[] = {"localhost", "127.0.0.1", "[::1]"};
-    const struct fg_header *field = fg_headers_get(&request->headers, FG_TOKEN_HOST);
-
-    if (!admin->options.loopback || !field)
-        return true;
-    for (size_t i = 0; i < FG_ARRAY_LEN(ours); i++) {
-        size_t len = strlen(ours[i]);
-        if (field->value.len >= len && strncasecmp(field->value.p, ours[i], len) == 0 &&
-            (field->value.len == len || field->value.p[len] == ':'))
-            return true;
-    }
-    return false;
 }
 
 /* ---- a request ---- */
@@ -219,8 +197,9 @@ static const struct fg_admin_route *find_route(const struct fg_admin *admin, str
     return NULL;
 }
 
-static void answer(struct fg_admin_connection *connection, const struct fg_admin_route *route,
-                   const struct fg_admin_request *asked, const struct fg_h1_head *request, bool with_body)
+/* The status, or 500: it could not. */
+static unsigned answer(struct fg_admin_connection *connection, const struct fg_admin_route *route,
+                       const struct fg_admin_request *asked, const struct fg_h1_head *request, bool with_body)
 {
     struct fg_admin_response response = {.status = 200, .content_type = "application/json"};
     char *body = NULL;
@@ -229,24 +208,109 @@ static void answer(struct fg_admin_connection *connection, const struct fg_admin
 
     if (!out) {
         connection->close_after = true;
-        return;
+        return 500;
     }
     route->handle(connection->admin->options.context, asked, &response, out);
     fclose(out);
-    if (response.follow && with_body && !begin_to_follow(connection, &response, request)) {
+    if (!response.follow) {
+        respond(connection, &response, body, len, with_body);
+    } else if (with_body && !begin_to_follow(connection, &response, request)) {
         free(body);
+        free(response.state);
         respond_text(connection, 503, "too many follow already", with_body);
-        return;
+    } else {
+        respond(connection, &response, body, len, with_body);
+        if (!with_body)
+            free(response.state);
     }
-    respond(connection, &response, body, len, with_body);
+    return response.status;
 }
 
-static void handle(struct fg_admin_connection *connection, const struct fg_h1_head *request)
+/* Of a browser that asks for a page, not of a script that asks what there is. */
+static bool wants_page(const struct fg_h1_head *request)
+{
+    const struct fg_header *accept = fg_headers_find(&request->headers, FG_STR("accept"));
+    return accept && memmem(accept->value.p, accept->value.len, "text/html", 9);
+}
+
+static void answer_other(struct fg_admin_connection *connection, const struct fg_admin_request *asked,
+                         const struct fg_h1_head *request, bool with_body)
+{
+    const char *page = connection->admin->options.page;
+    struct fg_admin_response response = {.status = 302, .content_type = "text/plain; charset=utf-8"};
+
+    if (!fg_str_eq(asked->path, FG_STR("/"))) {
+        respond_list(connection, 404, with_body);
+    } else if (page && wants_page(request)) {
+        snprintf(response.fields, sizeof response.fields, "location: %s\r\nvary: accept\r\n", page);
+        respond(connection, &response, NULL, 0, with_body);
+    } else {
+        respond_list(connection, 200, with_body);
+    }
+}
+
+/* What is wrong with who asks, or from where; NULL: nothing. */
+struct refusal {
+    unsigned status;
+    const char *why;
+    const char *result; /* in the audit log */
+};
+
+static const struct refusal *refusal_of(const struct fg_admin *admin, const struct fg_h1_head *request, bool posts,
+                                        struct fg_arena *arena, struct fg_str *user)
+{
+    static const struct refusal foreign_host = {403, "this Host is not a name of this machine",
+                                                "refused: foreign host"};
+    static const struct refusal no_token = {
+        401, "admin.token is required: Authorization: Bearer TOKEN, or Basic with it as the password",
+        "refused: no token"};
+    static const struct refusal foreign_page = {403, "a page of another site asks for this", "refused: foreign page"};
+    const struct fg_headers *headers = &request->headers;
+    bool known = !admin->options.token || fg_admin_knows_token(headers, admin->options.token, arena, user);
+
+    if (admin->options.loopback && !fg_admin_is_own_host(headers))
+        return &foreign_host;
+    if (posts ? !fg_admin_is_same_origin(headers) : !fg_admin_is_own_fetch(headers))
+        return &foreign_page;
+    return known ? NULL : &no_token;
+}
+
+static const char *result_of(unsigned status)
+{
+    switch (status) {
+    case 200:
+        return "done";
+    case 404:
+        return "failed: not found";
+    case 400:
+        return "failed: bad request";
+    default:
+        return "failed";
+    }
+}
+
+/* Nothing is done that the audit log cannot tell of: it is told before, and how it ended after. */
+static void act(struct fg_admin_connection *connection, const struct fg_admin_route *route,
+                const struct fg_admin_request *asked, const struct fg_h1_head *request, const struct fg_admin_act *what)
+{
+    struct fg_admin_audit *audit = connection->admin->options.audit;
+
+    if (!fg_admin_audit_write(audit, what, "begun")) {
+        respond_text(connection, 503, "refused: the audit log cannot be written; see the error log", true);
+        return;
+    }
+    unsigned status = answer(connection, route, asked, request, true);
+    if (!fg_admin_audit_write(audit, what, result_of(status)))
+        fg_log(FG_LOG_ERROR, "audit: how %s ended could not be written: %u", what->action, status);
+}
+
+static void handle(struct fg_admin_connection *connection, const struct fg_h1_head *request, struct fg_arena *arena)
 {
     const struct fg_admin *admin = connection->admin;
     const char *query = memchr(request->target.p, '?', request->target.len);
-    struct fg_admin_request asked = {.path = request->target};
+    struct fg_admin_request asked = {.path = request->target, .headers = &request->headers};
     bool with_body = !fg_str_eq(request->method, FG_STR("HEAD"));
+    char peer[FG_ADDRESS_TEXT_BYTES];
 
     if (query) {
         asked.path.len = (size_t)(query - request->target.p);
@@ -257,23 +321,27 @@ static void handle(struct fg_admin_connection *connection, const struct fg_h1_he
         respond_text(connection, 405, "only GET, HEAD and POST", with_body);
         return;
     }
-    if (!host_is_ours(admin, request)) {
-        respond_text(connection, 403, "this Host is not a name of this machine", with_body);
-        return;
-    }
-    if (!is_authorized(admin, request)) {
-        respond_text(connection, 401, "admin.token is required: Authorization: Bearer TOKEN", with_body);
-        return;
-    }
+    static const struct refusal unguarded = {403, "this changes something: set admin.token in the configuration",
+                                             "refused: no token is configured"};
     const struct fg_admin_route *route = find_route(admin, &asked);
-    if (route && route->acts != posts)
+    bool acts = route && route->acts && posts;
+    struct fg_admin_act what = {.peer = peer, .action = route ? route->path : "", .target = asked.query};
+    const struct refusal *refusal = refusal_of(admin, request, posts, arena, &what.user);
+    fg_address_format(&connection->peer, peer, sizeof peer);
+    if (!refusal && acts && !admin->options.token)
+        refusal = &unguarded;
+    if (refusal && acts)
+        fg_admin_audit_refused(admin->options.audit, &what, refusal->result, fg_clock_now_ns());
+    if (refusal)
+        respond_text(connection, refusal->status, refusal->why, with_body);
+    else if (route && route->acts != posts)
         respond_not_allowed(connection, route->acts, with_body);
-    else if (route && route->acts && !admin->options.token)
-        respond_text(connection, 403, "this changes something: set admin.token in the configuration", with_body);
+    else if (acts)
+        act(connection, route, &asked, request, &what);
     else if (route)
-        answer(connection, route, &asked, request, with_body);
+        (void)answer(connection, route, &asked, request, with_body);
     else
-        respond_list(connection, fg_str_eq(asked.path, FG_STR("/")) ? 200 : 404, with_body);
+        answer_other(connection, &asked, request, with_body);
 }
 
 bool fg_admin_take_request(struct fg_admin_connection *connection)
@@ -298,7 +366,7 @@ bool fg_admin_take_request(struct fg_admin_connection *connection)
         if (has_content)
             respond_text(connection, 413, "requests to the admin address have no content", true);
         else
-            handle(connection, &request);
+            handle(connection, &request, &arena);
         connection->in_len -= (size_t)used;
         memmove(connection->in, connection->in + used, connection->in_len);
     }

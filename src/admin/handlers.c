@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "admin/dashboard.h"
+#include "admin/handlers_int.h"
 #include "admin/query.h"
 #include "config/value.h"
 #include "gateway/inspect.h"
@@ -68,7 +70,7 @@ static void metrics(void *context, const struct fg_admin_request *request, struc
 
 /* ---- /streams, /clusters ---- */
 
-static void say(struct fg_admin_response *response, FILE *body, unsigned status, const char *text)
+void fg_admin_say(struct fg_admin_response *response, FILE *body, unsigned status, const char *text)
 {
     response->status = status;
     response->content_type = "text/plain; charset=utf-8";
@@ -119,8 +121,7 @@ static bool read_word(struct fg_str query, const char *key, int len, const char 
     return word[0] == '\0';
 }
 
-/* What is wrong with it; NULL: nothing. */
-static const char *read_streams_query(struct fg_str text, struct fg_inspect_streams_query *query)
+const char *fg_admin_read_streams_query(struct fg_str text, struct fg_inspect_streams_query *query)
 {
     uint64_t age_ms, wait_ms;
     int sort = FG_INSPECT_BY_WAIT;
@@ -154,10 +155,10 @@ static void streams(void *context, const struct fg_admin_request *request, struc
                     FILE *body)
 {
     struct fg_inspect_streams_query query = {.wait = -1, .phase = -1};
-    const char *problem = read_streams_query(request->query, &query);
+    const char *problem = fg_admin_read_streams_query(request->query, &query);
 
     if (problem)
-        say(response, body, 400, problem);
+        fg_admin_say(response, body, 400, problem);
     else
         fg_inspect_streams(context, &query, body);
 }
@@ -169,15 +170,15 @@ static void kill_stream(void *context, const struct fg_admin_request *request, s
     char id[64], *rest;
 
     if (!read_text(request->query, "id", id, sizeof id) || id[0] < '0' || id[0] > '9') {
-        say(response, body, 400, "id is what /streams shows, such as 0-17");
+        fg_admin_say(response, body, 400, "id is what /streams shows, such as 0-17");
         return;
     }
     unsigned long worker = strtoul(id, &rest, 10);
     unsigned long long number = rest[0] == '-' ? strtoull(rest + 1, &rest, 10) : 0;
     if (rest[0] != '\0' || number == 0)
-        say(response, body, 400, "id is what /streams shows, such as 0-17");
+        fg_admin_say(response, body, 400, "id is what /streams shows, such as 0-17");
     else if (!fg_inspect_kill(context, (unsigned)FG_MIN(worker, (unsigned long)UINT32_MAX), number, body))
-        say(response, body, 404, "no such call is in progress");
+        fg_admin_say(response, body, 404, "no such call is in progress");
 }
 
 static void clusters(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
@@ -260,7 +261,8 @@ static void breakers(void *context, const struct fg_admin_request *request, stru
         fg_query_number(query, "limit", BREAKERS_DEFAULT, LIMIT_MAX, &limit))
         fg_inspect_breakers(context, &filter, (unsigned)limit, body);
     else
-        say(response, body, 400,
+        fg_admin_say(
+            response, body, 400,
             "?cluster=C&endpoint=E&method=M&state=closed|open|half_open&limit=N, percent-encoded; each may be absent");
 }
 
@@ -278,33 +280,38 @@ static void one_breaker(void *context, const struct fg_admin_request *request, s
     if (!slash || !take_name((struct fg_str){request->rest.p, len}, &cluster, &filter.cluster) ||
         !take_name(rest, &endpoint, &filter.endpoint) ||
         !take_parameter(request->query, "method", &method, &filter.method))
-        say(response, body, 400,
+        fg_admin_say(
+            response, body, 400,
             "/breakers/CLUSTER/ENDPOINT?method=METHOD, percent-encoded; without METHOD: the endpoint as a whole");
     else if (!fg_inspect_breaker(context, &filter, body))
-        say(response, body, 404, "there is no such circuit: no call has come that would use it; see /breakers");
+        fg_admin_say(response, body, 404,
+                     "there is no such circuit: no call has come that would use it; see /breakers");
 }
 
 /* ---- /events ---- */
 
-static void follow_events(void *context, uint64_t *cursor, FILE *out)
+static void follow_events(void *context, void *state, FILE *out)
 {
-    fg_inspect_event_lines(context, cursor, out);
+    fg_inspect_event_lines(context, state, out);
 }
 
 static void events(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
                    FILE *body)
 {
-    uint64_t follow;
+    uint64_t since, follow;
 
-    if (!fg_query_number(request->query, "since", 0, UINT64_MAX, &response->cursor) ||
+    if (!fg_query_number(request->query, "since", 0, UINT64_MAX, &since) ||
         !fg_query_number(request->query, "follow", 0, 1, &follow)) {
-        say(response, body, 400, "?since=SEQ&follow=1; each may be absent");
+        fg_admin_say(response, body, 400, "?since=SEQ&follow=1; each may be absent");
     } else if (follow) {
+        uint64_t *cursor = fg_alloc(sizeof *cursor);
+        *cursor = since;
         response->content_type = "application/x-ndjson";
         response->follow = follow_events;
-        fg_inspect_event_lines(context, &response->cursor, body);
+        response->state = cursor;
+        fg_inspect_event_lines(context, cursor, body);
     } else {
-        fg_inspect_events(context, response->cursor, body);
+        fg_inspect_events(context, since, body);
     }
 }
 
@@ -330,7 +337,7 @@ static void healthz(void *context, const struct fg_admin_request *request, struc
 {
     (void)context;
     (void)request;
-    say(response, body, 200, "alive");
+    fg_admin_say(response, body, 200, "alive");
 }
 
 static void readyz(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
@@ -340,11 +347,11 @@ static void readyz(void *context, const struct fg_admin_request *request, struct
     (void)request;
 
     if (__atomic_load_n(&gateway->draining, __ATOMIC_ACQUIRE))
-        say(response, body, 503, "draining");
+        fg_admin_say(response, body, 503, "draining");
     else if (!__atomic_load_n(&gateway->ready, __ATOMIC_ACQUIRE))
-        say(response, body, 503, "starting");
+        fg_admin_say(response, body, 503, "starting");
     else
-        say(response, body, 200, "ready");
+        fg_admin_say(response, body, 200, "ready");
 }
 
 static const struct fg_admin_route routes[] = {
@@ -362,6 +369,9 @@ static const struct fg_admin_route routes[] = {
     {"/events", "changes of state of breakers; ?since=SEQ; ?follow=1: lines as they come", events},
     {"/overview", "rates, percentiles, busiest methods, endpoints, limits; ?history=SECONDS&methods=N&waits=1",
      overview},
+    {"/live", "server-sent events: pictures of all that; ?streams=1 and what /streams takes", fg_admin_live},
+    {"/dashboard", "all of it in a browser", fg_dashboard},
+    {"/dashboard/", "its parts", fg_dashboard},
     {"/healthz", "200: the process is alive", healthz},
     {"/readyz", "200: it serves; 503: it starts or drains", readyz},
     {NULL, NULL, NULL},
@@ -370,7 +380,8 @@ static const struct fg_admin_route routes[] = {
 struct fg_admin *fg_admin_start(struct fg_gateway *gateway, char *error, size_t error_len)
 {
     const struct fg_config_admin *config = &gateway->config->admin;
-    struct fg_admin_options options = {.token = config->token, .routes = routes, .context = gateway};
+    struct fg_admin_options options = {
+        .token = config->token, .page = "/dashboard", .routes = routes, .context = gateway};
     struct fg_value_address parts = {0};
     char host[256], why[256];
 
@@ -392,5 +403,6 @@ struct fg_admin *fg_admin_start(struct fg_gateway *gateway, char *error, size_t 
         snprintf(error, error_len, "admin.address %s: %s", config->address, why);
         return NULL;
     }
-    return fg_admin_new(&options, error, error_len);
+    options.audit = fg_admin_audit_new(config->audit_log, error, error_len);
+    return options.audit ? fg_admin_new(&options, error, error_len) : NULL;
 }

@@ -21,6 +21,7 @@ static void destroy(struct fg_admin_connection *connection)
     close(connection->watch.fd);
     free(connection->out);
     admin->followers -= connection->follow != NULL;
+    free(connection->state);
     free(connection);
     admin->open--;
 }
@@ -120,7 +121,8 @@ static void on_ready(struct fg_watch *watch, unsigned ready)
 static void on_connection(struct fg_watch *watch, unsigned ready)
 {
     struct fg_admin *admin = FG_CONTAINER_OF(watch, struct fg_admin, listener);
-    int fd = fg_socket_accept(watch->fd, NULL);
+    struct fg_address peer;
+    int fd = fg_socket_accept(watch->fd, &peer);
     (void)ready;
 
     if (fd < 0)
@@ -131,6 +133,7 @@ static void on_connection(struct fg_watch *watch, unsigned ready)
     }
     struct fg_admin_connection *connection = fg_alloc_zero(sizeof *connection);
     connection->admin = admin;
+    connection->peer = peer;
     connection->watch = (struct fg_watch){.fd = fd, .interest = FG_READABLE, .on_ready = on_ready};
     fg_timer_init(&connection->timer, on_timer);
     if (fg_watch_add(&admin->loop, &connection->watch) != 0) {
@@ -164,6 +167,7 @@ static void cleanup(struct fg_admin *admin)
     }
     if (admin->unix_path[0])
         unlink(admin->unix_path);
+    fg_admin_audit_free(admin->options.audit);
     fg_loop_cleanup(&admin->loop);
     free(admin);
 }
@@ -196,6 +200,7 @@ struct fg_admin *fg_admin_new(const struct fg_admin_options *options, char *erro
     int result = fg_loop_init(&admin->loop);
     if (result != 0) {
         snprintf(error, error_len, "the admin server cannot make its event loop: %s", strerror(-result));
+        fg_admin_audit_free(options->audit);
         free(admin);
         return NULL;
     }
@@ -236,4 +241,10 @@ void fg_admin_stop(struct fg_admin *admin)
     fg_mailbox_post(&admin->loop, &stop->mail);
     pthread_join(admin->thread, NULL);
     cleanup(admin);
+}
+
+void fg_admin_refresh(struct fg_admin *admin)
+{
+    if (admin)
+        fg_admin_audit_reopen(admin->options.audit);
 }

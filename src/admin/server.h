@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "admin/audit.h"
 #include "h1/head.h"
 #include "io/loop.h"
 #include "io/socket.h"
@@ -14,17 +15,21 @@ struct fg_admin_request {
     struct fg_str path;  /* without query */
     struct fg_str rest;  /* of the path, behind that of a route that ends with "/" */
     struct fg_str query; /* behind "?", or empty */
+    const struct fg_headers *headers;
 };
 
-/* Writes what has come since *CURSOR and moves it on. The answer has no end. */
-typedef void fg_admin_follow(void *context, uint64_t *cursor, FILE *out);
+/* Writes what has come since the last time, which STATE remembers. The answer has no end. */
+typedef void fg_admin_follow(void *context, void *state, FILE *out);
 
 struct fg_admin_response {
     unsigned status; /* 200 unless set */
     const char *content_type;
-    const char *allow;       /* of status 405: the whole field; NULL: GET and HEAD */
-    fg_admin_follow *follow; /* set by the handler: the body goes on with what this writes, until the peer goes */
-    uint64_t cursor;         /* that `follow` begins with */
+    const char *allow;         /* of status 405: the whole field; NULL: GET and HEAD */
+    const char *cache_control; /* NULL: no-store */
+    const char *policy;        /* content-security-policy; NULL: it may load nothing */
+    char fields[192];          /* further ones, each with CRLF */
+    fg_admin_follow *follow;   /* set by the handler: the body goes on with what this writes, until the peer goes */
+    void *state;               /* of `follow`; the server gives it to free() */
 };
 
 struct fg_admin_route {
@@ -32,13 +37,16 @@ struct fg_admin_route {
     const char *about; /* shown on "/" */
     void (*handle)(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
                    FILE *body);
-    bool acts; /* it changes something: by POST alone, and only where a token is configured */
+    bool
+        acts; /* it changes something: by POST alone, only where a token is configured, and the audit log tells of it */
 };
 
 struct fg_admin_options {
     struct fg_address address;           /* TCP or unix */
     const char *token;                   /* "Authorization: Bearer TOKEN" is required; NULL: not */
     bool loopback;                       /* only Host names of this machine are answered (DNS rebinding) */
+    const char *page;                    /* the route that a browser which asks for "/" is sent to; NULL: none */
+    struct fg_admin_audit *audit;        /* taken, also when the server cannot be started */
     const struct fg_admin_route *routes; /* ends with {NULL} */
     void *context;
 };
@@ -49,5 +57,8 @@ struct fg_admin;
  * ERROR. */
 struct fg_admin *fg_admin_new(const struct fg_admin_options *options, char *error, size_t error_len);
 void fg_admin_stop(struct fg_admin *admin); /* ends and frees it; NULL is allowed */
+
+/* Opens the audit log anew, after it was moved away (SIGHUP). Any thread; NULL is allowed. */
+void fg_admin_refresh(struct fg_admin *admin);
 
 #endif

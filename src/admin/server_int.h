@@ -24,6 +24,7 @@ struct fg_admin_connection {
     struct fg_admin *admin;
     struct fg_watch watch;
     struct fg_timer timer;
+    struct fg_address peer;
     char in[FG_ADMIN_HEAD_BYTES];
     size_t in_len;
     char *out; /* what is left to be sent; NULL: nothing */
@@ -31,8 +32,8 @@ struct fg_admin_connection {
     bool close_after; /* when it is sent */
     /* An answer without end. */
     fg_admin_follow *follow; /* NULL: none is being given */
-    uint64_t cursor;
-    uint64_t said_ns; /* when something was last sent */
+    void *state;             /* of `follow` */
+    uint64_t said_ns;        /* when something was last sent */
     bool chunked;
 };
 

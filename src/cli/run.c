@@ -106,7 +106,7 @@ static void block_signals(sigset_t *signals)
     signal(SIGXFSZ, SIG_IGN); /* a log that ulimit -f ends is like a full disk */
 }
 
-static void serve(struct fg_gateway *gateway, const sigset_t *signals)
+static void serve(struct fg_gateway *gateway, struct fg_admin *admin, const sigset_t *signals)
 {
     const struct timespec pause = {.tv_nsec = SAY_EVENTS_EVERY_MS * 1000000L};
     struct fg_inspect_said said = {0};
@@ -114,8 +114,10 @@ static void serve(struct fg_gateway *gateway, const sigset_t *signals)
 
     do {
         signal_number = sigtimedwait(signals, NULL, &pause);
-        if (signal_number == SIGHUP)
+        if (signal_number == SIGHUP) {
             fg_gateway_refresh(gateway);
+            fg_admin_refresh(admin);
+        }
         fg_inspect_say_events(gateway, &said, fg_clock_now_ns());
     } while (signal_number < 0 || signal_number == SIGHUP);
     fg_log(FG_LOG_INFO, "%s: draining; a second signal ends at once", strsignal(signal_number));
@@ -146,7 +148,7 @@ static int serve_with_admin(struct fg_gateway *gateway, const sigset_t *signals)
                gateway->config->listeners[i].tls.enabled ? " (TLS)" : "");
     if (admin)
         fg_log(FG_LOG_INFO, "admin on %s", gateway->config->admin.address);
-    serve(gateway, signals);
+    serve(gateway, admin, signals);
     fg_admin_stop(admin);
     return FG_EXIT_OK;
 }

@@ -291,8 +291,9 @@ struct fg_config_cluster {
 };
 
 struct fg_config_admin {
-    const char *address; /* host:port, or unix:/path; NULL or "off": no admin server */
-    const char *token;   /* required when the address is neither loopback nor a unix socket */
+    const char *address;   /* host:port, or unix:/path; NULL or "off": no admin server */
+    const char *token;     /* required when the address is neither loopback nor a unix socket */
+    const char *audit_log; /* NULL: the error log has it */
 };
 
 enum fg_config_log_keep { FG_LOG_KEEP_ALL, FG_LOG_KEEP_FAILURES };

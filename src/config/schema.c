@@ -186,6 +186,12 @@ static const struct fg_key admin_keys[] = {
      FIELD(struct fg_config_admin, token),
      .max = 1024,
      .description = "What callers must present; required unless the address is loopback or a unix socket."},
+    {.name = "audit_log",
+     .type = FG_KEY_FILE,
+     FIELD(struct fg_config_admin, audit_log),
+     .description =
+         "A file for one JSON line about each act, such as ending a call, and each that was refused; nothing is "
+         "done that it cannot tell of. Absent: the lines are in the error log. Opened again at SIGHUP."},
 };
 
 static const struct fg_table admin_table = {.title = "admin", KEYS(admin_keys)};

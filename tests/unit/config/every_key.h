@@ -82,7 +82,7 @@ static const char every_key[] =
     "    retry_budget: {share: 50%, minimum: 9}\n"
     "    connect_timeout: 500ms\n"
     "crash_report: run/crashes\n"
-    "admin: {address: 'unix:run/admin.sock', token: s3cret}\n"
+    "admin: {address: 'unix:run/admin.sock', token: s3cret, audit_log: log/audit.log}\n"
     "access_log: {path: log/access.log, format: '%{method} %{code}', keep: failures, share: 1%, interval: 60s}\n";
 
 #endif

@@ -60,6 +60,7 @@ static void listener_defaults(void **state)
     expect_guard_defaults(&c->listeners[0].guard);
     assert_null(c->admin.address);
     assert_null(c->admin.token);
+    assert_null(c->admin.audit_log);
     assert_string_equal(c->access_log.path, "off");
     assert_null(c->crash_report);
     assert_string_equal(c->access_log.format, "json");
@@ -196,6 +197,7 @@ static void every_key_reaches_its_listener_field(void **state)
     assert_int_equal(g->error_rate, 9);
     assert_string_equal(c->admin.address, "unix:/etc/fusegate/run/admin.sock");
     assert_string_equal(c->admin.token, "s3cret");
+    assert_string_equal(c->admin.audit_log, "/etc/fusegate/log/audit.log");
     assert_string_equal(c->access_log.path, "/etc/fusegate/log/access.log");
     assert_string_equal(c->crash_report, "/etc/fusegate/run/crashes");
     assert_string_equal(c->access_log.format, "%{method} %{code}");
