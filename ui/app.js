@@ -8,9 +8,8 @@ import { duration } from "./format.js";
 
 const SILENCE_MS = 6000; // the gateway says something each second
 const HIDDEN_MS = 300_000; // a tab that nobody looks at takes no connection for longer
-const LOUD_MS = 3000; // events that come in the first moments are old ones
 
-let source = null, heard = 0, lostSince = 0, opened = 0, reopen = 0, pid = null, hiddenAt = 0;
+let source = null, heard = 0, lostSince = 0, reopen = 0, pid = null, hiddenAt = 0;
 
 // ---- panels ----
 
@@ -46,9 +45,10 @@ function onOverview(overview) {
     panel("pools", rememberEndpoints, overview);
 }
 
+/** One that has just come is also said. */
 function onEvent(event) {
     const sentence = showEvent(event);
-    if (sentence && performance.now() - opened > LOUD_MS) {
+    if (sentence) {
         setText($("said"), sentence);
     }
 }
@@ -62,6 +62,7 @@ const HANDLERS = {
         panel("limits", showLimits, picture);
     },
     event: (event) => panel("events", onEvent, event),
+    past: (event) => panel("events", showEvent, event),
 };
 
 // ---- the connection ----
@@ -154,6 +155,7 @@ const KEYS = {
 
 function onKey(event) {
     if (event.key === "Escape" && event.target.closest("input, select")) {
+        event.preventDefault(); // some browsers empty the field
         event.target.blur();
     }
     const arrow = event.key.startsWith("Arrow");
@@ -197,7 +199,6 @@ function beginTheme() {
 beginTheme();
 beginBoard();
 beginStreams(open, say);
-opened = performance.now();
 open();
 setInterval(watch, 500);
 document.addEventListener("visibilitychange", onVisible);

@@ -55,7 +55,7 @@ function draw() {
         }
         const chart = charts.get(id);
         SERIES[id].forEach(([, field], i) => {
-            chart.data.datasets[i].data = points.map((point) => ({ x: point.t - last, y: point[field] ?? 0 }));
+            chart.data.datasets[i].data = points.map((point) => ({ x: point.t - last, y: point[field] ?? NaN }));
         });
         chart.update("none");
     }

@@ -61,7 +61,7 @@ static void frame_close(struct frame *frame, const char *name, FILE *out)
 
 /* ---- events ---- */
 
-/* A browser that comes back says how far it has got. True: there were some. */
+/* A browser that comes back says how far it has got; to others the first ones are past. True: there were some. */
 static bool put_events(struct fg_gateway *gateway, struct live *live, FILE *out)
 {
     struct frame frame;
@@ -79,7 +79,7 @@ static bool put_events(struct fg_gateway *gateway, struct live *live, FILE *out)
             continue;
         if (lines == 1)
             fprintf(out, "id: %llx-%llu\n", (unsigned long long)live->epoch, (unsigned long long)live->next_event);
-        fputs("event: event\n", out);
+        fputs(live->begun ? "event: event\n" : "event: past\n", out);
         put_data(at, (size_t)(lf - at), out);
     }
     free(frame.text);

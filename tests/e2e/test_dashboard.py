@@ -1,0 +1,205 @@
+"""The dashboard in a real Chromium: what a person on call sees and does there, and what must not get into the page."""
+import json
+import os
+import shutil
+from datetime import datetime
+
+import pytest
+
+from backends import Echo, code_of
+from chromium import Browser
+from gateway import SCALE, TIMEOUT, wait_for
+from scripted import answering, requests
+from wire import DATA, END_STREAM, Client, frame, message
+
+TOKEN = "s3cret"
+PICTURES = os.environ.get("FUSEGATE_PICTURES")  # a folder: the pictures of the README are written to it
+
+GUARDED = """
+listeners: [{address: $listen}]
+routes: [{match: {path_prefix: /bad.}, cluster: bad}, {match: {path_prefix: /}, cluster: kitchen}]
+clusters:
+  kitchen: {endpoints: [$backend]}
+  bad: {endpoints: [$bad], breaker: {consecutive_failures: 3, open_for: 60s}}
+admin: {address: $admin, token: s3cret, audit_log: $audit}
+"""
+
+pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium here")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    one = Browser()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def gate(gateway, backend, scripted, tmp_path):
+    gate = gateway(GUARDED, backend=backend.address, bad=scripted(answering(code=14)).address, audit=tmp_path / "audit.log")
+    gate.audit = tmp_path / "audit.log"
+    return gate
+
+
+@pytest.fixture
+def open_page(browser):
+    """open_page(GATE, ...): the dashboard with everything shown. At the end no page has anything to complain about, and none
+    has asked anybody but the gateway."""
+    pages = []
+
+    def start(gate, path="/dashboard", **settings):
+        page = browser.page(password=("operator", TOKEN), **settings)
+        page.origin = f"http://{gate.admin}/"
+        pages.append(page)
+        page.go(f"http://{gate.admin}{path}")
+        page.until("document.getElementById('link').textContent === 'live' && document.querySelector('#pool-table tbody tr')")
+        return page
+
+    yield start
+    for page in pages:
+        assert page.problems == [] and page.dialogs == []
+        assert page.asked and all(url.startswith((page.origin, "data:", "about:blank")) for url in page.asked), page.asked
+        page.go("about:blank")
+
+
+def audit_lines(gate):
+    return [json.loads(line) for line in gate.audit.read_text().splitlines()]
+
+
+def texts(page, selector):
+    return page.eval(f"[...document.querySelectorAll({json.dumps(selector)})].map((one) => one.textContent)")
+
+
+def trip(gate, method="/bad.Service/Fail"):
+    client = Client(gate)
+    for _ in range(4):
+        client.until_end(client.start(method, end=True))
+
+
+def test_a_trip_is_seen_within_two_seconds(gate, open_page):
+    page = open_page(gate)
+    assert page.eval("document.getElementById('tripped').children.length") == 0
+    page.until("!document.getElementById('tripped-none').hidden")
+    seen = page.promise("document.querySelector('.card.is-open') && Date.now()")
+    trip(gate)
+    seen_ms = seen()
+    event = next(one for one in gate.json("/events")["events"] if one["to"] == "open")
+    tripped_ms = datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp() * 1000
+    assert -50 <= seen_ms - tripped_ms < 2000 * SCALE
+    page.until("document.querySelectorAll('.card.is-open').length === 2")  # the method's and the endpoint's
+    card = next(one for one in texts(page, ".card.is-open") if "bad.Service/Fail" in one)
+    assert "3 failures in a row" in card and "tried again in" in card and "of bad" in card
+    page.until("document.getElementById('said').textContent.startsWith('Breaker open: ')")
+    assert page.until("document.title.startsWith('(') && document.title") == "(2 open) fusegate"
+    left = page.eval("document.querySelector('.card .next').textContent")
+    page.until(f"document.querySelector('.card .next').textContent !== {json.dumps(left)}")
+    page.click(".card .name")
+    assert "UNAVAILABLE" in page.until("document.getElementById('circuit').open && document.querySelector('#circuit .events')?.textContent")
+
+
+def hang(gate, count=1, path="/t.Echo/Bidi"):
+    client = Client(gate)
+    return client, [client.start(path) for _ in range(count)]
+
+
+ROWS = "document.getElementById('stream-rows').children"
+
+
+def test_a_stream_is_found_and_ended(gate, open_page, backend):
+    client, streams = hang(gate, 3)
+    client.start("/t.Echo/ClientStream")
+    backend.wait_seen(4)
+    page = open_page(gate)
+    page.until(f"{ROWS}.length === 4")
+    page.press("/")
+    assert page.eval("document.activeElement.id") == "f-method"
+    page.type("t.Echo/Cli")
+    page.until(f"{ROWS}.length === 1 && {ROWS}[0].textContent.includes('t.Echo/ClientStream')")
+    assert "1 shown, 1 match, 4 in progress" in texts(page, "#streams-count")[0]
+    page.press("Escape")
+    page.eval(f"{ROWS}[0].querySelector('button').focus()")
+    page.press("k")
+    page.until("document.getElementById('kill').open")
+    assert page.eval("document.activeElement.id") == "kill-no", "what destroys is not what Enter does"
+    assert "t.Echo/ClientStream" in texts(page, "#kill-facts")[0]
+    page.click("#kill-no")
+    page.until("!document.getElementById('kill').open")
+    assert gate.json("/streams")["total"] == 4 and not gate.audit.read_text()
+    page.click(".kill")
+    page.until("document.getElementById('kill').open")
+    page.click("#kill-yes")
+    page.until(f"!document.getElementById('kill').open && {ROWS}.length === 0")
+    assert "ended" in texts(page, "#toast")[0] and "No call in progress matches" in texts(page, "#streams-none")[0]
+    assert gate.json("/streams")["total"] == 3
+    begun, done = audit_lines(gate)
+    assert (begun["user"], begun["action"], begun["result"], done["result"]) == ("operator", "/streams/kill", "begun", "done")
+    assert begun["target"].startswith("id=0-") and begun["peer"].startswith("127.0.0.1:")
+    page.click("#f-clear")
+    page.until(f"{ROWS}.length === 3")
+    page.eval(f"{ROWS}[0].querySelector('button').focus()")
+    page.press("ArrowDown")
+    assert page.eval(f"{ROWS}[1].getAttribute('aria-selected')") == "true"
+    client.close()
+    page.until(f"{ROWS}.length === 0 && !document.getElementById('streams-none').hidden")
+
+
+def test_an_end_that_is_refused_is_told(gateway, backend, open_page):
+    """Without a token in the configuration everything is shown and nothing is done."""
+    gate = gateway("""
+listeners: [{address: $listen}]
+clusters: {kitchen: {endpoints: [$backend]}}
+""", backend=backend.address)
+    hang(gate)
+    page = open_page(gate, path="/")  # a browser is sent on
+    assert page.eval("location.pathname") == "/dashboard"
+    page.until(f"{ROWS}.length === 1")
+    page.click(".kill")
+    page.until("document.getElementById('kill').open")
+    page.click("#kill-yes")
+    assert "admin.token" in page.until("!document.getElementById('kill-problem').hidden && document.getElementById('kill-problem').textContent")
+    assert gate.json("/streams")["total"] == 1
+    assert '"result": "refused: no token is configured"' in gate.errors()
+    assert "Failed to load resource" in page.problems.pop()["text"], "Chromium tells of each 403"
+
+
+def test_a_stranger_sees_nothing(gate, browser):
+    page = browser.page(password=("operator", "wrong"))
+    page.go(f"http://{gate.admin}/dashboard")
+    page.until("document.body?.textContent.includes('admin.token is required')")
+    assert page.challenges == 2 and page.eval("document.scripts.length") == 0
+    page.go("about:blank")
+
+
+HOSTILE = ["/x.<img src=x onerror=alert(1)>/M", "/x.</script><script>alert(2)</script>/M", "/x.\"'`${alert(3)}{{alert(4)}}/M",
+           "/x.<svg/onload=alert(5)>/%3Cimg%20src=x%20onerror=alert(6)%3E", "/x.javascript:alert(7)//M", "/x.ä€/\u202eM", "/x.&lt;b&gt;&amp;/M"]
+
+
+def test_hostile_names_are_text(gateway, scripted, open_page):
+    """As names of calls in progress, of circuits that trip, and of events."""
+    def script(wire, number):
+        answering(code=14)(wire, number)
+
+    gate = gateway(GUARDED.replace("$backend", "$hanging").replace("/bad.", "/x."), bad=scripted(script).address, audit="/dev/null",
+                   hanging=scripted(lambda wire, _: [None for _ in requests(wire)]).address)
+    page = open_page(gate)
+    names = HOSTILE + ["/x.\xff\xfe<b>/M"]
+    stay = Client(gate)
+    for name in names:
+        path = name.encode("latin-1" if "\xff" in name else "utf-8").decode("latin-1")
+        for _ in range(4):
+            client = Client(gate)
+            client.until_end(client.start(path, end=True))
+        stay.start("/y" + path[2:])
+    page.until(f"{ROWS}.length === {len(names)} && document.querySelectorAll('.card').length > {len(names)}")
+    page.until(f"document.getElementById('event-list').children.length > {len(names)}")
+    shown = page.eval("document.body.innerText")
+    for name in HOSTILE[:5]:
+        assert shown.count(name[1:]) >= 2, name
+        assert "y" + name[2:] in shown
+    assert "x.ä€/\\u{202e}M" in shown and "x.\\xff\\xfe<b>/M" in shown
+    assert page.eval("document.querySelectorAll('img, svg, b, iframe').length") == 0
+    assert page.eval("document.scripts.length") == 2
+    page.eval("document.querySelectorAll('.card .name').forEach((one) => { one.click(); document.getElementById('circuit').close() })")
+    page.click(".kill")
+    page.until("document.getElementById('kill').open")
+    page.click("#kill-no")
