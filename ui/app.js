@@ -86,7 +86,7 @@ function isLost() {
 function open() {
     clearTimeout(reopen);
     source?.close();
-    source = new EventSource(inside(`live?history=300&${streamsQuery()}`));
+    source = new EventSource(inside(`live?${streamsQuery()}`));
     const mine = source;
     heard = performance.now();
     for (const [name, handle] of Object.entries(HANDLERS)) {

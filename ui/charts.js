@@ -46,6 +46,10 @@ export function paintCharts() {
     charts.forEach(paint);
 }
 
+/** Of what is counted: how much a second. NaN leaves a gap. */
+const COUNTED = ["calls", "failures", "refused"];
+const valueOf = (point, field) => (COUNTED.includes(field) ? point[field] / point.took_s : point[field] ?? NaN);
+
 function draw() {
     const last = points[points.length - 1].t;
     for (const id of Object.keys(SERIES)) {
@@ -55,7 +59,7 @@ function draw() {
         }
         const chart = charts.get(id);
         SERIES[id].forEach(([, field], i) => {
-            chart.data.datasets[i].data = points.map((point) => ({ x: point.t - last, y: point[field] ?? NaN }));
+            chart.data.datasets[i].data = points.map((point) => ({ x: point.t - last, y: valueOf(point, field) }));
         });
         chart.update("none");
     }

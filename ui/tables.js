@@ -113,9 +113,13 @@ export function forgetEvents() {
 
 // ---- waits ----
 
+/** Waits that ended in the last seconds; those that go on are in the list of streams. */
 export function showWaits({ waits }) {
-    const rows = waits ?? [];
-    fillTable($("wait-table"), [["Cause", (one) => words(one.cause), "name"], ["Calls", (one) => number(one.calls), "n"]], rows, (one) => one.cause);
+    const rows = waits.filter((one) => one.ended_per_s > 0);
+    fillTable($("wait-table"), [
+        ["Cause", (one) => words(one.cause), "name"], ["Ended", (one) => `${number(one.ended_per_s)} /s`, "n"],
+        ["p50", (one) => duration(one.p50_ms), "n"], ["p99", (one) => duration(one.p99_ms), "n"],
+    ], rows, (one) => one.cause);
     show($("wait-table"), rows.length > 0);
     show($("waits-none"), rows.length === 0);
 }

@@ -70,11 +70,16 @@ static void metrics(void *context, const struct fg_admin_request *request, struc
 
 /* ---- /streams, /clusters ---- */
 
-void fg_admin_say(struct fg_admin_response *response, FILE *body, unsigned status, const char *text)
+static void say(struct fg_admin_response *response, FILE *body, unsigned status, const char *text)
 {
     response->status = status;
     response->content_type = "text/plain; charset=utf-8";
     fprintf(body, "%s\n", text);
+}
+
+void fg_admin_say(struct fg_admin_response *response, FILE *body, unsigned status, const char *text)
+{
+    say(response, body, status, text);
 }
 
 /* A text of the query, decoded; empty: it is not there. */
@@ -158,7 +163,7 @@ static void streams(void *context, const struct fg_admin_request *request, struc
     const char *problem = fg_admin_read_streams_query(request->query, &query);
 
     if (problem)
-        fg_admin_say(response, body, 400, problem);
+        say(response, body, 400, problem);
     else
         fg_inspect_streams(context, &query, body);
 }
@@ -170,15 +175,15 @@ static void kill_stream(void *context, const struct fg_admin_request *request, s
     char id[64], *rest;
 
     if (!read_text(request->query, "id", id, sizeof id) || id[0] < '0' || id[0] > '9') {
-        fg_admin_say(response, body, 400, "id is what /streams shows, such as 0-17");
+        say(response, body, 400, "id is what /streams shows, such as 0-17");
         return;
     }
     unsigned long worker = strtoul(id, &rest, 10);
     unsigned long long number = rest[0] == '-' ? strtoull(rest + 1, &rest, 10) : 0;
     if (rest[0] != '\0' || number == 0)
-        fg_admin_say(response, body, 400, "id is what /streams shows, such as 0-17");
+        say(response, body, 400, "id is what /streams shows, such as 0-17");
     else if (!fg_inspect_kill(context, (unsigned)FG_MIN(worker, (unsigned long)UINT32_MAX), number, body))
-        fg_admin_say(response, body, 404, "no such call is in progress");
+        say(response, body, 404, "no such call is in progress");
 }
 
 static void clusters(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
@@ -261,8 +266,7 @@ static void breakers(void *context, const struct fg_admin_request *request, stru
         fg_query_number(query, "limit", BREAKERS_DEFAULT, LIMIT_MAX, &limit))
         fg_inspect_breakers(context, &filter, (unsigned)limit, body);
     else
-        fg_admin_say(
-            response, body, 400,
+        say(response, body, 400,
             "?cluster=C&endpoint=E&method=M&state=closed|open|half_open&limit=N, percent-encoded; each may be absent");
 }
 
@@ -280,12 +284,10 @@ static void one_breaker(void *context, const struct fg_admin_request *request, s
     if (!slash || !take_name((struct fg_str){request->rest.p, len}, &cluster, &filter.cluster) ||
         !take_name(rest, &endpoint, &filter.endpoint) ||
         !take_parameter(request->query, "method", &method, &filter.method))
-        fg_admin_say(
-            response, body, 400,
+        say(response, body, 400,
             "/breakers/CLUSTER/ENDPOINT?method=METHOD, percent-encoded; without METHOD: the endpoint as a whole");
     else if (!fg_inspect_breaker(context, &filter, body))
-        fg_admin_say(response, body, 404,
-                     "there is no such circuit: no call has come that would use it; see /breakers");
+        say(response, body, 404, "there is no such circuit: no call has come that would use it; see /breakers");
 }
 
 /* ---- /events ---- */
@@ -302,7 +304,7 @@ static void events(void *context, const struct fg_admin_request *request, struct
 
     if (!fg_query_number(request->query, "since", 0, UINT64_MAX, &since) ||
         !fg_query_number(request->query, "follow", 0, 1, &follow)) {
-        fg_admin_say(response, body, 400, "?since=SEQ&follow=1; each may be absent");
+        say(response, body, 400, "?since=SEQ&follow=1; each may be absent");
     } else if (follow) {
         uint64_t *cursor = fg_alloc(sizeof *cursor);
         *cursor = since;
@@ -337,7 +339,7 @@ static void healthz(void *context, const struct fg_admin_request *request, struc
 {
     (void)context;
     (void)request;
-    fg_admin_say(response, body, 200, "alive");
+    say(response, body, 200, "alive");
 }
 
 static void readyz(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
@@ -347,11 +349,11 @@ static void readyz(void *context, const struct fg_admin_request *request, struct
     (void)request;
 
     if (__atomic_load_n(&gateway->draining, __ATOMIC_ACQUIRE))
-        fg_admin_say(response, body, 503, "draining");
+        say(response, body, 503, "draining");
     else if (!__atomic_load_n(&gateway->ready, __ATOMIC_ACQUIRE))
-        fg_admin_say(response, body, 503, "starting");
+        say(response, body, 503, "starting");
     else
-        fg_admin_say(response, body, 200, "ready");
+        say(response, body, 200, "ready");
 }
 
 static const struct fg_admin_route routes[] = {

@@ -5,6 +5,7 @@
 
 #include "admin/handlers_int.h"
 #include "admin/query.h"
+#include "gateway/overview.h"
 
 #define OVERVIEW_EVERY_NS FG_S
 #define STREAMS_EVERY_NS  FG_S
@@ -12,6 +13,9 @@
 #define CLUSTERS_EVERY_NS (2 * FG_S)
 #define BREAKERS_MAX      500 /* of those that are closed; the others are all shown */
 #define OLD_EVENTS_MAX    100 /* those from before */
+#define METHODS_MAX       50  /* the busiest */
+#define HISTORY_MAX       300
+#define HISTORY_NEWS      10 /* seconds; a slow reader misses pictures, but no second of these */
 #define RETRY_MS          1000
 
 struct live {
@@ -19,6 +23,7 @@ struct live {
     uint64_t next_event;
     bool begun;
     bool streams; /* they are wanted */
+    bool told;    /* the history was told */
     uint64_t overview_at_ns, breakers_at_ns, clusters_at_ns, streams_at_ns;
     struct fg_inspect_streams_query query;
 };
@@ -129,6 +134,18 @@ static void put_clusters(struct fg_gateway *gateway, FILE *out)
     frame_close(&frame, "clusters", out);
 }
 
+static void put_overview(struct fg_gateway *gateway, struct live *live, FILE *out)
+{
+    struct frame frame;
+
+    if (!frame_open(&frame))
+        return;
+    const struct fg_overview_query query = {live->told ? HISTORY_NEWS : HISTORY_MAX, METHODS_MAX, .waits_now = true};
+    fg_overview_print(gateway, &query, frame.in);
+    frame_close(&frame, "overview", out);
+    live->told = true;
+}
+
 static void put_streams(struct fg_gateway *gateway, const struct live *live, FILE *out)
 {
     struct frame frame;
@@ -148,6 +165,8 @@ static void go_on(void *context, void *state, FILE *out)
     if (put_events(gateway, live, out))
         live->breakers_at_ns = now_ns;
     live->begun = true;
+    if (is_due(&live->overview_at_ns, now_ns, OVERVIEW_EVERY_NS))
+        put_overview(gateway, live, out);
     if (is_due(&live->breakers_at_ns, now_ns, BREAKERS_EVERY_NS))
         put_breakers(gateway, out);
     if (is_due(&live->clusters_at_ns, now_ns, CLUSTERS_EVERY_NS))

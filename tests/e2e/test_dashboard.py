@@ -6,11 +6,10 @@ from datetime import datetime
 
 import pytest
 
-from backends import Echo, code_of
 from chromium import Browser
-from gateway import SCALE, TIMEOUT, wait_for
+from gateway import SCALE, Gateway
 from scripted import answering, requests
-from wire import DATA, END_STREAM, Client, frame, message
+from wire import Client, settings
 
 TOKEN = "s3cret"
 PICTURES = os.environ.get("FUSEGATE_PICTURES")  # a folder: the pictures of the README are written to it
@@ -170,36 +169,103 @@ def test_a_stranger_sees_nothing(gate, browser):
     page.go("about:blank")
 
 
-HOSTILE = ["/x.<img src=x onerror=alert(1)>/M", "/x.</script><script>alert(2)</script>/M", "/x.\"'`${alert(3)}{{alert(4)}}/M",
-           "/x.<svg/onload=alert(5)>/%3Cimg%20src=x%20onerror=alert(6)%3E", "/x.javascript:alert(7)//M", "/x.ä€/\u202eM", "/x.&lt;b&gt;&amp;/M"]
+HOSTILE = ["<img/src=x/onerror=alert(1)>", "</script><script>alert(2)</script>", "\"'`${alert(3)}{{alert(4)}}", "&lt;b&gt;&amp;<b>",
+           "<svg/onload=alert(5)>/%3Cimg%20src=x%20onerror=alert(6)%3E", "javascript:alert(7)//"]
+BYTES = {b"\xc3\xa4\xe2\x82\xac": "ä€", b"\xe2\x80\xaerev": "\\u{202e}rev", b"\xff\xfe<b>": "\\xff\\xfe<b>"}
 
 
 def test_hostile_names_are_text(gateway, scripted, open_page):
-    """As names of calls in progress, of circuits that trip, and of events."""
-    def script(wire, number):
-        answering(code=14)(wire, number)
+    """As names of calls in progress, of circuits that trip, and of events; also such as are no UTF-8."""
+    def script(wire, _):
+        wire.send(settings())
+        for stream, fields, _ in requests(wire):
+            if fields[":path"] == "/x.Good/M":
+                wire.send(wire.answer(stream))
+            elif not fields[":path"].startswith("/y."):
+                wire.send(wire.answer(stream, b"", 14))
 
-    gate = gateway(GUARDED.replace("$backend", "$hanging").replace("/bad.", "/x."), bad=scripted(script).address, audit="/dev/null",
-                   hanging=scripted(lambda wire, _: [None for _ in requests(wire)]).address)
+    gate = gateway("""
+listeners: [{address: $listen}]
+clusters:
+  x: {endpoints: [$endpoint], breaker: {consecutive_failures: 3, failure_ratio: 100%, open_for: 60s}}
+admin: {address: $admin, token: s3cret}
+""", endpoint=scripted(script).address)
     page = open_page(gate)
-    names = HOSTILE + ["/x.\xff\xfe<b>/M"]
-    stay = Client(gate)
+    client, names = Client(gate), [name.encode() for name in HOSTILE] + list(BYTES)
     for name in names:
-        path = name.encode("latin-1" if "\xff" in name else "utf-8").decode("latin-1")
-        for _ in range(4):
-            client = Client(gate)
-            client.until_end(client.start(path, end=True))
-        stay.start("/y" + path[2:])
-    page.until(f"{ROWS}.length === {len(names)} && document.querySelectorAll('.card').length > {len(names)}")
-    page.until(f"document.getElementById('event-list').children.length > {len(names)}")
-    shown = page.eval("document.body.innerText")
-    for name in HOSTILE[:5]:
-        assert shown.count(name[1:]) >= 2, name
-        assert "y" + name[2:] in shown
-    assert "x.ä€/\\u{202e}M" in shown and "x.\\xff\\xfe<b>/M" in shown
+        for _ in range(3):
+            client.until_end(client.start(b"/x." + name + b"/M", end=True))
+            client.until_end(client.start("/x.Good/M", end=True))
+        client.start(b"/y." + name + b"/M", end=True)
+    page.until(f"{ROWS}.length === {len(names)} && document.querySelectorAll('.card').length === {len(names)}")
+    page.until(f"document.getElementById('event-list').children.length === {len(names)}")
+    for name in HOSTILE + list(BYTES.values()):
+        for place in (".card .name", ".board tbody th", "#event-list .name", "#stream-rows .name", "#method-table .name"):
+            assert any(name in text for text in texts(page, place)), (place, name, texts(page, place))
     assert page.eval("document.querySelectorAll('img, svg, b, iframe').length") == 0
     assert page.eval("document.scripts.length") == 2
-    page.eval("document.querySelectorAll('.card .name').forEach((one) => { one.click(); document.getElementById('circuit').close() })")
+    for i in range(len(names)):
+        page.eval(f"document.querySelectorAll('.card .name')[{i}].click()")
+        assert "UNAVAILABLE" in page.until("document.querySelector('#circuit .events')?.textContent")
+        page.eval("document.getElementById('circuit').close(); document.getElementById('circuit-body').replaceChildren()")
     page.click(".kill")
     page.until("document.getElementById('kill').open")
     page.click("#kill-no")
+
+
+def test_a_phone_scrolls_in_one_direction(gate, open_page, backend):
+    hang(gate, 3, "/t.Echo/" + "VeryLong" * 30)
+    trip(gate, "/bad." + "Service" * 40 + "/Fail")
+    page = open_page(gate, width=360, height=740, mobile=True)
+    page.until("document.querySelectorAll('.card').length === 2")
+    for dark in (False, True):
+        page.set_dark(dark)
+        assert page.eval("document.documentElement.scrollWidth") == 360
+        wide = page.eval("""[...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > 361 &&
+            !one.closest(".scroll, .hidden, .skip")).map((one) => one.outerHTML.slice(0, 200))""")
+        assert wide == []
+    page.click("#help-open")
+    assert page.eval("document.getElementById('help').getBoundingClientRect().width") <= 360
+    page.press("Escape")
+
+
+def test_light_and_dark(gate, open_page):
+    page = open_page(gate)
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.eval(background)
+    page.set_dark(True)
+    dark = page.until(f"{background} !== {json.dumps(light)} && {background}")
+    choose = "(() => {{ const one = document.getElementById('theme'); one.value = '{}'; one.dispatchEvent(new Event('change')) }})()"
+    page.eval(choose.format("light"))
+    assert page.eval(background) == light
+    page.go(f"{page.origin}dashboard")
+    page.until(f"document.getElementById('link')?.textContent === 'live' && {background} === {json.dumps(light)}")
+    page.set_dark(False)
+    page.eval(choose.format("dark"))
+    assert page.eval(background) == dark
+    page.until("window.Chart.getChart('chart-calls')?.data.datasets[0].data.length > 0")  # in the colours that were chosen
+    colours = "(() => { const one = window.Chart.getChart('chart-calls'); return [one.options.scales.x.ticks.color, one.data.datasets[0].borderColor] })()"
+    assert page.eval(colours) == ["#9aa5b1", "#56b4e9"]
+
+
+def test_a_lost_gateway_is_said_and_found_again(gateway, backend, open_page):
+    gate = gateway("listeners: [{address: $listen}]\nclusters: {c: {endpoints: [$backend]}}", backend=backend.address)
+    page = open_page(gate)
+    gate.stop()
+    page.until("!document.getElementById('lost').hidden && document.getElementById('lost').textContent.includes('does not answer')")
+    again = Gateway(gate.folder, open(gate.file).read(), backend=backend.address)
+    try:
+        page.until("document.getElementById('lost').hidden && document.getElementById('link').textContent === 'live'")
+        page.until("document.getElementById('toast').textContent.includes('started anew')")
+    finally:
+        again.stop()
+        assert "runtime error" not in again.errors() and "Sanitizer" not in again.errors()
+    page.problems[:] = [one for one in page.problems if "ERR_CONNECTION_REFUSED" not in str(one) and "ERR_INCOMPLETE" not in str(one)]
+
+
+def test_a_panel_that_fails_leaves_the_others_alone(gate, open_page):
+    page = open_page(gate)
+    page.eval("document.getElementById('tripped').remove()")
+    page.until("document.querySelector('#breakers > .broken')")
+    hang(gate)
+    page.until(f"{ROWS}.length === 1")

@@ -146,7 +146,8 @@ class Wire:
             skip = 5 if kind == HEADERS and flags & PRIORITY_FLAG else 0
             self.block = (b"" if kind == HEADERS else self.block) + payload[skip:]
             if flags & END_HEADERS:
-                got.fields = [(str(name), str(value)) for name, value in self.decoder.decode(self.block)]
+                got.fields = [(bytes(name).decode(), bytes(value).decode(errors="surrogateescape"))
+                              for name, value in self.decoder.decode(self.block, raw=True)]
         elif kind == PING and not flags & ACK and self.answer_pings:
             self.reply(frame(PING, ACK, 0, payload))
         elif kind == SETTINGS and not flags & ACK and self.answer_settings:
