@@ -359,7 +359,8 @@ bool fg_admin_take_request(struct fg_admin_connection *connection)
         fg_h1_head_parse(FG_H1_REQUEST, connection->in, connection->in_len, &limits, &arena, &request, &fault);
     if (used == FG_H1_ERROR) {
         connection->close_after = true;
-        respond_text(connection, fg_h1_fault_info(fault)->status, fg_h1_fault_info(fault)->reason, true);
+        unsigned status = fg_h1_fault_info(fault)->status;
+        respond_text(connection, status ? status : 400, fg_h1_fault_info(fault)->reason, true);
     } else if (used > 0) {
         bool has_content = request.chunked || request.content_length > 0;
         connection->close_after = !request.keep_alive || has_content;

@@ -182,6 +182,7 @@ def test_health_and_unknown_paths(plain):
 BAD_REQUESTS = {
     "wrong method": "POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n",
     "no request": "nonsense\r\n\r\n",
+    "another protocol": "GET / nonsense/1.1\r\n\r\n",
     "too large": "GET /metrics HTTP/1.1\r\n" + "x: y\r\n" * 20000 + "\r\n",
 }
 
