@@ -118,14 +118,14 @@ static void put_field(struct fg_json_out *out, const char *name, struct fg_str v
     fg_json_put_text(out, value);
 }
 
-/* A name that is no UTF-8 is shown with question marks for what is not ASCII. */
+/* A name that is no UTF-8 is shown with question marks for what is not printable ASCII. */
 static struct fg_str printable(struct fg_str name, char *room, size_t room_len)
 {
-    if (name.len <= room_len && fg_utf8_valid(name))
+    if (name.len <= room_len && fg_utf8_valid(name) && !memchr(name.p, 0, name.len))
         return name;
     name.len = FG_MIN(name.len, room_len);
     for (size_t i = 0; i < name.len; i++)
-        room[i] = (char)((uint8_t)name.p[i] < 0x80 ? name.p[i] : '?');
+        room[i] = (char)(name.p[i] >= 0x20 && name.p[i] < 0x7f ? name.p[i] : '?');
     return (struct fg_str){room, name.len};
 }
 
