@@ -154,12 +154,12 @@ class Page:
         assert "exceptionDetails" not in answer, (expression, answer["exceptionDetails"])
         return answer["result"].get("value")
 
-    def until(self, condition):
+    def until(self, condition, patience=PATIENCE):
         """The first true value of CONDITION, an expression."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while True:  # a page that is only being loaded takes the question with it
-            answer = self.browser.post("Runtime.evaluate", self.session, expression=UNTIL % (condition, PATIENCE * 900),
-                                       awaitPromise=True, returnByValue=True).get(timeout=PATIENCE)
+            answer = self.browser.post("Runtime.evaluate", self.session, expression=UNTIL % (condition, patience * 900),
+                                       awaitPromise=True, returnByValue=True).get(timeout=patience)
             if "error" not in answer and "exceptionDetails" not in answer["result"]:
                 return answer["result"]["result"].get("value")
             gone = "error" in answer or "navigat" in str(answer) or "collected" in str(answer)

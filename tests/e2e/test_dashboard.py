@@ -1,15 +1,20 @@
 """The dashboard in a real Chromium: what a person on call sees and does there, and what must not get into the page."""
 import json
+import math
 import os
+import random
 import shutil
+import threading
+import time
 from datetime import datetime
 
 import pytest
 
+from backends import Backend, code_of
 from chromium import Browser
-from gateway import SCALE, Gateway
+from gateway import SCALE, TIMEOUT, Gateway
 from scripted import answering, requests
-from wire import Client, settings
+from wire import DATA, END_STREAM, Client, frame, message, settings
 
 TOKEN = "s3cret"
 PICTURES = os.environ.get("FUSEGATE_PICTURES")  # a folder: the pictures of the README are written to it
@@ -269,3 +274,90 @@ def test_a_panel_that_fails_leaves_the_others_alone(gate, open_page):
     page.until("document.querySelector('#breakers > .broken')")
     hang(gate)
     page.until(f"{ROWS}.length === 1")
+
+
+# ---- a busy evening: what the pictures show ----
+
+BUSY = """
+workers: 2
+listeners: [{address: $listen}]
+routes:
+  - {match: {path_prefix: /restaurant.Kitchen/}, cluster: kitchen}
+  - {match: {path_prefix: /}, cluster: floor}
+clusters:
+  floor: {endpoints: [$floor], limits: {streams: 400}}
+  kitchen: {endpoints: [$stove, $oven], breaker: {consecutive_failures: 5, open_for: 45s}}
+admin: {address: $admin, token: s3cret}
+"""
+ALIASES = {"/restaurant.Orders/Place": "/t.Echo/Unary", "/restaurant.Menu/List": "/t.Echo/Unary", "/restaurant.Kitchen/Cook": "/t.Echo/Unary",
+           "/restaurant.Kitchen/Clean": "/t.Echo/Unary", "/restaurant.Orders/Watch": "/t.Echo/ServerStream", "/restaurant.Tables/Chat": "/t.Echo/Bidi"}
+
+
+class Restaurant(Backend):
+    def service(self, details):
+        return super().service(details._replace(method=ALIASES.get(details.method, details.method)))
+
+
+class Guests:
+    """Call one after the other until they leave."""
+
+    def __init__(self, gate):
+        self.left = threading.Event()
+        self.threads = [threading.Thread(target=self.dine, args=(gate, i)) for i in range(4)]
+        for thread in self.threads:
+            thread.start()
+
+    def dine(self, gate, number):
+        chance, channel = random.Random(number), gate.channel()
+        methods = list(ALIASES)[:4]
+        while not self.left.is_set():
+            method = chance.choices(methods, (4, 6, 5, 2))[0]
+            pause = chance.choice((0.002, 0.005, 0.01, 0.03)) * (2 if method.endswith("Cook") else 1)
+            code_of(lambda: channel.unary_unary(method)(b"x" * 200, metadata=[("do-sleep", str(pause))], timeout=TIMEOUT))
+            self.left.wait(0.015 * (1 + math.sin(time.monotonic() / 9 + number)))
+
+    def leave(self):
+        self.left.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def test_a_busy_evening(gateway, scripted, open_page):
+    """Traffic, a method that fails at one of two endpoints, and guests who do not read what they asked for."""
+    burnt = threading.Event()
+
+    def oven(wire, _):
+        wire.send(settings())
+        for stream, fields, content in requests(wire):
+            wire.send(wire.answer(stream, content[5:], 14 if burnt.is_set() and fields[":path"].endswith("Cook") else 0))
+
+    floor, stove = Restaurant(), Restaurant()
+    gate = gateway(BUSY, floor=floor.address, stove=stove.address, oven=scripted(oven).address)
+    guests = Guests(gate)
+    try:
+        page = open_page(gate, width=1280, height=1500)
+        page.until("window.Chart.getChart('chart-calls')?.data.datasets[0].data.length > %d" % (150 if PICTURES else 2), 200 * SCALE)
+        slow_guests = [Client(gate) for _ in range(3)]
+        for slow in slow_guests:
+            slow.answer_windows = False
+            for _ in range(2):
+                stream = slow.start("/restaurant.Orders/Watch", ("do-count", "100"), ("do-size", "20000"))
+                slow.send(frame(DATA, END_STREAM, stream, message(b"")))
+            slow.start("/restaurant.Tables/Chat")
+        burnt.set()
+        page.until("[...document.querySelectorAll('.card.is-open')].some((one) => one.textContent.includes('restaurant.Kitchen/Cook'))")
+        page.until("[...document.querySelectorAll('#method-table .name')].some((one) => one.textContent === 'restaurant.Menu/List')")
+        assert page.eval("[...document.querySelectorAll('#tiles dd')][0].textContent") not in ("0 /s", "– /s")
+        page.until(f"[...{ROWS}].some((one) => one.textContent.includes('connection window') || one.textContent.includes('stream window'))")
+        page.until("document.querySelectorAll('#event-list li').length > 0")
+        phone = open_page(gate, width=390, height=844, mobile=True, dark=True)
+        phone.until("document.querySelectorAll('.card.is-open').length > 0 && window.Chart.getChart('chart-calls') !== undefined")
+        assert phone.eval("document.documentElement.scrollWidth") == 390
+        if PICTURES:
+            page.until("window.Chart.getChart('chart-calls').data.datasets[0].data.length > 165")
+            page.picture(os.path.join(PICTURES, "dashboard.png"))
+            phone.picture(os.path.join(PICTURES, "dashboard-phone.png"))
+    finally:
+        guests.leave()
+        floor.close()
+        stove.close()
