@@ -24,17 +24,20 @@ function paint(chart) {
     chart.update();
 }
 
+const isPowerOfTen = (value) => Number.isInteger(Number(Math.log10(value).toFixed(6)));
+
 function make(id) {
     const datasets = SERIES[id].map(([label, , , borderDash]) =>
-        ({ label, borderDash, data: [], borderWidth: 1.75, pointRadius: 0, pointHitRadius: 8, tension: 0 }));
+        ({ label, borderDash, data: [], borderWidth: 1.5, pointRadius: 0, pointHitRadius: 8, tension: 0 }));
     const scales = {
         x: { type: "linear", min: -KEPT, max: 0, grid: { drawTicks: false }, ticks: { stepSize: 60, maxRotation: 0, callback: (s) => (s === 0 ? "now" : `${s / 60} min`) } },
-        y: { beginAtZero: true, suggestedMax: 1, grid: { drawTicks: false }, ticks: { maxTicksLimit: 5 } },
+        y: id === "chart-latency" ? { type: "logarithmic", grid: { drawTicks: false }, ticks: { callback: (ms) => (isPowerOfTen(ms) ? `${ms}` : null) } }
+            : { beginAtZero: true, suggestedMax: 1, grid: { drawTicks: false }, ticks: { maxTicksLimit: 5 } },
     };
     const options = {
         animation: false, responsive: true, maintainAspectRatio: false, parsing: false, normalized: true, scales, interaction: { mode: "index", intersect: false },
         plugins: {
-            legend: { display: SERIES[id].length > 1, align: "end", labels: { usePointStyle: true, pointStyle: "line", boxHeight: 6 } },
+            legend: { display: SERIES[id].length > 1, align: "end", labels: { usePointStyle: true, pointStyle: "line", pointStyleWidth: 28, boxHeight: 6 } },
             tooltip: { callbacks: { title: ([item]) => `${Math.round(-item.parsed.x)} s ago` } },
         },
     };

@@ -18,7 +18,7 @@ const TILES = [
     ["Retries", (now) => `${number(now.retries_per_s)} /s`],
     ["Read", (now) => `${bytes(now.read_bytes_per_s)}/s`],
     ["Written", (now) => `${bytes(now.written_bytes_per_s)}/s`],
-    ["Connections", (now) => `${number(now.downstream_connections)} in, ${number(now.upstream_connections)} out`],
+    ["Conns in/out", (now) => `${number(now.downstream_connections)} / ${number(now.upstream_connections)}`],
 ];
 
 export function showTiles({ now }) {

@@ -1,5 +1,6 @@
 """A real headless Chromium, driven by its DevTools protocol through a pipe: no port, no driver."""
 import base64
+import io
 import itertools
 import json
 import os
@@ -189,7 +190,8 @@ class Page:
     def type(self, text):
         self.call("Input.insertText", text=text)
 
-    def picture(self, path, whole=False):
-        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
-        with open(path, "wb") as file:
-            file.write(base64.b64decode(data))
+    def picture(self, path):
+        """In 128 colours, which makes it small."""
+        from PIL import Image
+        data = self.call("Page.captureScreenshot", format="png")["data"]
+        Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
