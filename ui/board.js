@@ -145,6 +145,7 @@ async function openCircuit(one) {
 }
 
 export function beginBoard() {
+    $("board-all").open = !matchMedia("(max-width: 640px)").matches; // on a phone the tripped ones come first, and then the rest
     $("board-only").addEventListener("change", () => latest && fillBoard());
     $("circuit-close").addEventListener("click", () => $("circuit").close());
 }

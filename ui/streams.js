@@ -5,6 +5,7 @@ import { bytes, duration, methodOf, number, shown, words } from "./format.js";
 const LIMIT = 50;
 const WAITS = ["peer_headers", "peer_data", "other_side", "stream_window", "connection_window", "socket", "stream_slot", "connect",
     "settings", "gate", "retry", "message_rate"]; // src/base/wait.h
+const CALM = ["peer_data", "other_side"]; // a stream on which nobody has something to say
 const TEXTS = ["method", "endpoint", "peer"];
 let calls = new Map(), selected = null, changed = () => {}, asked = null;
 
@@ -42,7 +43,7 @@ function fillRow(row, call) {
     setText(endpoint, call.endpoint ? shown(call.endpoint) : "none yet");
     setText(peer, call.downstream ? shown(call.downstream.peer) : "–");
     setText(waits, wait.cause === "none" ? "nothing" : `${words(wait.cause)} ${duration(wait.age_ms)}`);
-    waits.className = wait.cause === "none" ? "wait faint" : wait.age_ms > 1000 ? "wait long" : "wait";
+    waits.className = wait.cause === "none" ? "wait faint" : wait.age_ms > 1000 && !CALM.includes(wait.cause) ? "wait long" : "wait";
     setText(age, duration(call.age_ms));
     setText(messages, `${number(call.messages_up)} ${number(call.messages_down)}`);
     setText(size, `${bytes(call.bytes_up)} ${bytes(call.bytes_down)}`);

@@ -113,12 +113,13 @@ export function forgetEvents() {
 
 // ---- waits ----
 
-/** Waits that ended in the last seconds; those that go on are in the list of streams. */
+/** What calls wait for now, and what those waited for that went on in the last seconds. */
 export function showWaits({ waits }) {
-    const rows = waits.filter((one) => one.ended_per_s > 0);
+    const rows = waits.filter((one) => one.calls > 0 || one.ended_per_s > 0).sort((a, b) => b.calls - a.calls);
     fillTable($("wait-table"), [
-        ["Cause", (one) => words(one.cause), "name"], ["Ended", (one) => `${number(one.ended_per_s)} /s`, "n"],
-        ["p50", (one) => duration(one.p50_ms), "n"], ["p99", (one) => duration(one.p99_ms), "n"],
+        ["Waits for", (one) => words(one.cause), "name"], ["Now", (one) => number(one.calls), "n"],
+        ["Went on", (one) => `${number(one.ended_per_s)} /s`, "n"], ["after p50", (one) => duration(one.p50_ms), "n"],
+        ["p99", (one) => duration(one.p99_ms), "n"],
     ], rows, (one) => one.cause);
     show($("wait-table"), rows.length > 0);
     show($("waits-none"), rows.length === 0);

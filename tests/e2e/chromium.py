@@ -191,7 +191,7 @@ class Page:
         self.call("Input.insertText", text=text)
 
     def picture(self, path):
-        """In 128 colours, which makes it small."""
+        """In 256 colours, which makes it small."""
         from PIL import Image
         data = self.call("Page.captureScreenshot", format="png")["data"]
-        Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+        Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -332,7 +332,7 @@ def test_a_busy_evening(gateway, scripted, open_page):
     gate = gateway(BUSY, floor=floor.address, stove=stove.address, oven=scripted(oven).address)
     guests = Guests(gate)
     try:
-        page = open_page(gate, width=1280, height=1340)
+        page = open_page(gate, width=1280, height=1500)
         page.until("window.Chart.getChart('chart-calls')?.data.datasets[0].data.length > %d" % (150 if PICTURES else 2), 200 * SCALE)
         slow_guests = [Client(gate) for _ in range(3)]
         for slow in slow_guests:
@@ -348,6 +348,7 @@ def test_a_busy_evening(gateway, scripted, open_page):
         assert page.eval("[...document.querySelectorAll('#tiles dd')][0].textContent") not in ("0 /s", "– /s")
         page.until(f"[...{ROWS}].some((one) => one.textContent.includes('connection window') || one.textContent.includes('stream window'))")
         page.until("document.querySelectorAll('#event-list li').length > 0")
+        assert "connection window" in page.until("document.querySelector('#wait-table tbody')?.textContent")
         phone = open_page(gate, width=390, height=844, mobile=True, dark=True)
         phone.until("document.querySelectorAll('.card.is-open').length > 0 && window.Chart.getChart('chart-calls') !== undefined")
         assert phone.eval("document.documentElement.scrollWidth") == 390
