@@ -308,7 +308,7 @@ static void handle(struct fg_admin_connection *connection, const struct fg_h1_he
 {
     const struct fg_admin *admin = connection->admin;
     const char *query = memchr(request->target.p, '?', request->target.len);
-    struct fg_admin_request asked = {.path = request->target, .headers = &request->headers};
+    struct fg_admin_request asked = {.path = request->target, .query = FG_STR(""), .headers = &request->headers};
     bool with_body = !fg_str_eq(request->method, FG_STR("HEAD"));
     char peer[FG_ADDRESS_TEXT_BYTES];
 
@@ -325,7 +325,8 @@ static void handle(struct fg_admin_connection *connection, const struct fg_h1_he
                                              "refused: no token is configured"};
     const struct fg_admin_route *route = find_route(admin, &asked);
     bool acts = route && route->acts && posts;
-    struct fg_admin_act what = {.peer = peer, .action = route ? route->path : "", .target = asked.query};
+    struct fg_admin_act what = {
+        .peer = peer, .user = FG_STR(""), .action = route ? route->path : "", .target = asked.query};
     const struct refusal *refusal = refusal_of(admin, request, posts, arena, &what.user);
     fg_address_format(&connection->peer, peer, sizeof peer);
     if (!refusal && acts && !admin->options.token)

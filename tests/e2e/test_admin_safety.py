@@ -118,7 +118,9 @@ def test_nothing_is_done_that_cannot_be_told(gateway, backend):
 
 def test_an_audit_log_that_was_moved_is_opened_anew(gate):
     assert ask(gate, "/streams/kill?id=0-1", "POST", **BASIC)[0] == 404
-    assert [line["result"] for line in audit_lines(gate)] == ["begun", "failed: not found"]
+    assert ask(gate, "/streams/kill", "POST", authorization="Bearer s3cret")[0] == 400
+    assert [line["result"] for line in audit_lines(gate)] == ["begun", "failed: not found", "begun", "failed: bad request"]
+    assert [line["user"] for line in audit_lines(gate)] == ["alice", "alice", "", ""]
     assert gate.audit.stat().st_mode & 0o7137 == 0
     gate.audit.rename(f"{gate.audit}.1")
     gate.process.send_signal(signal.SIGHUP)
