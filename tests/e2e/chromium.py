@@ -183,9 +183,11 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
-    def press(self, key, text=None):
-        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **({"text": text or key} if len(key) == 1 or text else {}))
-        self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+    def press(self, key):
+        code = {"Tab": 9, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40}.get(key)
+        how = {"windowsVirtualKeyCode": code, "code": key} if code else {"text": key}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **how)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, **{name: value for name, value in how.items() if name != "text"})
 
     def type(self, text):
         self.call("Input.insertText", text=text)

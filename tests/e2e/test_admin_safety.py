@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from gateway import ROOT, TIMEOUT, wait_for
+from gateway import ROOT, TIMEOUT, free_port, wait_for
 from scripted import answering
 from wire import Client
 
@@ -62,6 +62,17 @@ def test_nothing_is_told_without_the_token(gate, path):
         assert status == (404 if path == "/nothing" else 200)
         assert fields["x-content-type-options"] == "nosniff" and fields["referrer-policy"] == "no-referrer"
         assert "default-src 'none'" in fields["content-security-policy"] and "frame-ancestors 'none'" in fields["content-security-policy"]
+
+
+def test_others_reach_nothing_without_the_token(gateway, backend, tmp_path):
+    """On an address that is not loopback: it does not start without a token (test_check), and has nothing without it."""
+    gate = gateway(GUARDED.replace("$admin", '"$everywhere"'), backend=backend.address, audit=tmp_path / "audit.log",
+                   everywhere="0.0.0.0:" + str(port := free_port()))
+    gate.admin = f"127.0.0.1:{port}"
+    for path in PATHS:
+        assert ask(gate, path)[0] == 401 and ask(gate, path, host="gate.example:9901")[0] == 401
+    assert ask(gate, "/streams/kill?id=0-1", "POST")[0] == 401
+    assert ask(gate, "/dashboard", host="gate.example:9901", **BASIC)[0] == 200
 
 
 def test_the_page_comes_compressed_and_once(gate):

@@ -250,6 +250,64 @@ def test_light_and_dark(gate, open_page):
     assert page.eval(colours) == ["#9aa5b1", "#56b4e9"]
 
 
+# The least contrast of texts with what is behind them (WCAG 2.2, 1.4.3): [contrast, text].
+CONTRAST = """(() => {
+    const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+    const light = ([r, g, b]) => [r, g, b].map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = (one) => { const color = rgb(getComputedStyle(one).backgroundColor); return color[3] === 0 && one.parentElement ? behind(one.parentElement) : color };
+    const all = [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility() && !one.closest(".hidden, .skip, canvas, option") &&
+        [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim())).map((one) => {
+        const [a, b] = [light(rgb(getComputedStyle(one).color)), light(behind(one))].sort((x, y) => y - x);
+        return [(a + 0.05) / (b + 0.05), one.textContent.slice(0, 60)];
+    });
+    return all.sort((a, b) => a[0] - b[0])[0];
+})()"""
+
+
+def test_texts_can_be_read(gate, open_page, backend):
+    """In light and dark; states have a word and a shape as well as a colour."""
+    hang(gate)
+    trip(gate)
+    page = open_page(gate)
+    page.until(f"{ROWS}.length === 1 && document.querySelectorAll('.card').length === 2 && document.querySelector('#event-list li')")
+    for dark in (False, True):
+        page.set_dark(dark)
+        contrast, text = page.eval(CONTRAST)
+        assert contrast >= 4.5, (dark, contrast, text)
+    looks = page.eval("""Object.fromEntries(["closed", "half_open", "open"].map((state) => {
+        const one = document.querySelector(`#help .state.${state}`); return [one.textContent, getComputedStyle(one, "::before").content] }))""")
+    assert set(looks) == {"closed", "half open", "open"} and len(set(looks.values())) == 3
+
+
+def test_everything_is_reached_by_keys(gate, open_page, backend):
+    hang(gate, 2)
+    page = open_page(gate)
+    page.until(f"{ROWS}.length === 2")
+    seen = []
+    for _ in range(60):
+        page.press("Tab")
+        where, outline = page.eval("""(() => { const one = document.activeElement; return [one.id || one.getAttribute("aria-label") || one.textContent,
+            getComputedStyle(one).outlineStyle !== "none" && one.matches(":focus-visible")] })()""")
+        if page.eval("document.activeElement === document.body"):  # round the end
+            break
+        assert outline, f"{where} has the focus, and does not show it"
+        seen.append(where)
+    order = [next((i for i, one in enumerate(seen) if wanted in one), None) for wanted in
+             ("Skip to the streams", "theme", "help-open", "board-only", "f-method", "f-wait", "f-clear", "Kill call")]
+    assert None not in order and order == sorted(order), seen
+    assert sum(one.startswith("Kill call") for one in seen) == 1, "the others are reached by arrows"
+    page.press("?")
+    page.until("document.getElementById('help').open")
+    page.press("Escape")
+    page.until("!document.getElementById('help').open")
+    page.press("s")
+    assert page.eval("document.activeElement.id") == "streams"
+    page.press("ArrowDown")
+    page.press("ArrowDown")
+    assert page.eval(f"[...{ROWS}].map((one) => one.getAttribute('aria-selected'))") == ["false", "true"]
+
+
 def test_a_lost_gateway_is_said_and_found_again(gateway, backend, open_page):
     gate = gateway("listeners: [{address: $listen}]\nclusters: {c: {endpoints: [$backend]}}", backend=backend.address)
     page = open_page(gate)
