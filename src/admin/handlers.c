@@ -191,7 +191,7 @@ static void clusters(void *context, const struct fg_admin_request *request, stru
 {
     (void)request;
     (void)response;
-    fg_inspect_clusters(context, body);
+    fg_inspect_clusters(context, true, body);
 }
 
 /* ---- /trace ---- */

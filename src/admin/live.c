@@ -130,7 +130,7 @@ static void put_clusters(struct fg_gateway *gateway, FILE *out)
 
     if (!frame_open(&frame))
         return;
-    fg_inspect_clusters(gateway, frame.in);
+    fg_inspect_clusters(gateway, false, frame.in); /* the picture of breakers has their methods */
     frame_close(&frame, "clusters", out);
 }
 

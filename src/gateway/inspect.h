@@ -40,8 +40,9 @@ void fg_inspect_waits(struct fg_gateway *gateway, const struct fg_inspect_waits_
  * and nothing was written. */
 bool fg_inspect_kill(struct fg_gateway *gateway, unsigned worker, uint64_t number, FILE *out);
 
-/* {"clusters": [...]}: endpoints with their load, connections and breakers. */
-void fg_inspect_clusters(struct fg_gateway *gateway, FILE *out);
+/* {"clusters": [...]}: endpoints with their load, connections and breakers; METHODS: also those of their methods, which
+ * may be many. */
+void fg_inspect_clusters(struct fg_gateway *gateway, bool methods, FILE *out);
 
 /* ---- breakers ---- */
 

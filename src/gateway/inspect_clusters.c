@@ -56,7 +56,7 @@ static void put_method(void *context, struct fg_str cluster, struct fg_str endpo
 }
 
 static void put_endpoint(struct fg_gateway *gateway, const struct fg_config_cluster *cluster, size_t i,
-                         const struct endpoint_totals *totals, FILE *out)
+                         const struct endpoint_totals *totals, bool methods, FILE *out)
 {
     struct fg_str name = fg_str_from(cluster->endpoints[i].address);
     struct method_list list = {out, fg_str_from(cluster->name), name, &cluster->breaker, false};
@@ -70,9 +70,13 @@ static void put_endpoint(struct fg_gateway *gateway, const struct fg_config_clus
         cluster->endpoints[i].weight, totals->connections, totals->connecting, totals->stalled, totals->streams,
         totals->active, totals->waiting);
     fg_inspect_put_breaker(fg_breaker_get(gateway->breakers, list.cluster, name, FG_STR("")), &cluster->breaker, out);
-    fputs("},\n    \"methods\": {", out);
-    fg_breaker_each(gateway->breakers, put_method, &list);
-    fputs("}}", out);
+    fputc('}', out);
+    if (methods) {
+        fputs(",\n    \"methods\": {", out);
+        fg_breaker_each(gateway->breakers, put_method, &list);
+        fputc('}', out);
+    }
+    fputc('}', out);
 }
 
 static bool sum_endpoints(struct fg_gateway *gateway, size_t cluster, struct endpoint_totals *sums, size_t len)
@@ -129,7 +133,7 @@ static void put_gate(const struct fg_gateway *gateway, size_t i, FILE *out)
     fputc('}', out);
 }
 
-void fg_inspect_clusters(struct fg_gateway *gateway, FILE *out)
+void fg_inspect_clusters(struct fg_gateway *gateway, bool methods, FILE *out)
 {
     const struct fg_config *config = gateway->config;
     bool complete = true;
@@ -146,7 +150,7 @@ void fg_inspect_clusters(struct fg_gateway *gateway, FILE *out)
         fg_descriptor_source_print(gateway, i, out);
         fputs(", \"endpoints\": [", out);
         for (size_t e = 0; e < cluster->endpoints_len; e++)
-            put_endpoint(gateway, cluster, e, &sums[e], out);
+            put_endpoint(gateway, cluster, e, &sums[e], methods, out);
         fputs("]}", out);
         free(sums);
     }
