@@ -9,13 +9,13 @@ const CALM = ["peer_data", "other_side"]; // a stream on which nobody has someth
 const TEXTS = ["method", "endpoint", "peer"];
 let calls = new Map(), selected = null, changed = () => {}, asked = null;
 
-/** What /live is asked for. A text is the beginning of a name. */
+/** What /live is asked for. A text is a part of a name. */
 export function streamsQuery() {
     const query = new URLSearchParams({ streams: "1", limit: String(LIMIT), sort: $("f-sort").value });
     for (const name of TEXTS) {
-        const text = $(`f-${name}`).value.trim().replace(/\*+$/, "");
+        const text = $(`f-${name}`).value.trim().replace(/^\*+|\*+$/g, "");
         if (text) {
-            query.set(name, text + "*");
+            query.set(name, `*${text}*`);
         }
     }
     if ($("f-wait").value) {

@@ -114,7 +114,7 @@ def test_a_stream_is_found_and_ended(gate, open_page, backend):
     page.until(f"{ROWS}.length === 4")
     page.press("/")
     assert page.eval("document.activeElement.id") == "f-method"
-    page.type("t.Echo/Cli")
+    page.type("ientStr")
     page.until(f"{ROWS}.length === 1 && {ROWS}[0].textContent.includes('t.Echo/ClientStream')")
     assert "1 shown, 1 match, 4 in progress" in texts(page, "#streams-count")[0]
     page.press("Escape")
