@@ -242,7 +242,8 @@ static void answer_other(struct fg_admin_connection *connection, const struct fg
     if (!fg_str_eq(asked->path, FG_STR("/"))) {
         respond_list(connection, 404, with_body);
     } else if (page && wants_page(request)) {
-        snprintf(response.fields, sizeof response.fields, "location: %s\r\nvary: accept\r\n", page);
+        /* Relative: a proxy in front may have put us under another path. */
+        snprintf(response.fields, sizeof response.fields, "location: .%s\r\nvary: accept\r\n", page);
         respond(connection, &response, NULL, 0, with_body);
     } else {
         respond_list(connection, 200, with_body);

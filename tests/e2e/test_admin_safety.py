@@ -89,7 +89,7 @@ def test_the_page_comes_compressed_and_once(gate):
     assert b"Chart.js v3" in ask(gate, "/dashboard/chart.min.js", **BASIC)[2][:200]
     for path in ("/dashboard/nothing", "/dashboard/../streams", "/dashboard/index.html", "/dashboard/%61pp.js", "/dashboard//app.js"):
         assert ask(gate, path, **BASIC)[0] == 404, path
-    assert ask(gate, "/", accept="text/html", **BASIC)[1]["location"] == "/dashboard"
+    assert ask(gate, "/", accept="text/html", **BASIC)[1]["location"] == "./dashboard"
     assert b"/streams" in ask(gate, "/", accept="*/*", **BASIC)[2], "scripts get the list"
     assert ask(gate, "/dashboard/", **BASIC)[1]["location"] == "../dashboard"
 
