@@ -1,4 +1,4 @@
-/* The routes of the admin address: /metrics, /streams, /clusters, /breakers, /events, /healthz, /readyz. */
+/* The routes of the admin address: /metrics, /overview, /streams, /clusters, /breakers, /events, /healthz, /readyz. */
 #ifndef FG_ADMIN_HANDLERS_H
 #define FG_ADMIN_HANDLERS_H
 

@@ -47,14 +47,14 @@ class Terminal:
     def lines(self):
         return [line.rstrip() for line in self.screen().splitlines()]
 
-    def until(self, *patterns, lacks=()):
+    def until(self, *patterns, lacks=(), patience=TIMEOUT):
         """The screen, once all PATTERNS (regular expressions) are on it and none of LACKS is."""
         def look():
             screen = self.screen()
             found = all(re.search(one, screen, re.M) for one in patterns)
             return screen if found and not any(re.search(one, screen, re.M) for one in lacks) else None
         try:
-            return wait_for(f"{patterns} on the screen, not {lacks}", look)
+            return wait_for(f"{patterns} on the screen, not {lacks}", look, patience)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.screen()}") from None
 

@@ -3,11 +3,15 @@ import os
 import re
 import signal
 import subprocess
+import threading
+import xml.etree.ElementTree
 
+import grpc
 import pytest
 
-from backends import Echo, code_of
+from backends import Backend, Echo, code_of
 from gateway import BINARY, TIMEOUT, free_port, run_command, wait_for
+from picture import svg_of
 from scripted import answering
 from terminal import Terminal
 from wire import Client
@@ -329,3 +333,55 @@ def test_wrong_from_the_start(guarded):
 def test_a_terminal_that_is_none(plain, top):
     screen = top(plain, environment=[("TERM", "no-such-terminal")])
     screen.until("cannot use a terminal of the kind no-such-terminal", "ended: 1")
+
+
+# ---- the picture in the README ----
+
+class Shop(Backend):
+    """Answers every method of shop.v1."""
+
+    def service(self, details):
+        return grpc.unary_unary_rpc_method_handler(self.unary) if details.method.startswith("/shop.v1.") else None
+
+
+TRAFFIC = [("Orders/Place", "0.004"), ("Orders/Get", ""), ("Orders/Get", ""), ("Menu/List", ""), ("Menu/List", "0.001"),
+           ("Payments/Charge", "0.02")]
+
+
+def serve_customers(gate, over):
+    """Calls of several methods, one after the other, until OVER."""
+    channel = gate.channel()
+    while not over.wait(0.01):
+        for method, sleep in TRAFFIC:
+            call = channel.unary_unary(f"/shop.v1.{method}")
+            code_of(lambda: call(b"12345678", metadata=[("do-sleep", sleep)] if sleep else [], timeout=TIMEOUT))
+
+
+def test_a_picture_of_it(gateway, scripted, top, tmp_path):
+    """With FUSEGATE_PICTURES=doc/pictures it becomes the one in the README, after a minute of traffic."""
+    folder = os.environ.get("FUSEGATE_PICTURES")
+    shop, over = Shop(), threading.Event()
+    gate = gateway("""
+listeners: [{address: $listen}]
+routes: [{match: {path_prefix: /shop.v1.Payments/}, cluster: payments}, {match: {path_prefix: /}, cluster: shop}]
+clusters:
+  shop: {endpoints: [$shop]}
+  payments: {endpoints: [$shop, $bad], breaker: {consecutive_failures: 3, open_for: 5s}}
+""", shop=shop.address, bad=scripted(answering(code=14)).address)
+    customers = threading.Thread(target=serve_customers, args=(gate, over))
+    customers.start()
+    try:
+        screen = top(gate, columns=100, rows=16)
+        screen.until(r"/shop\.v1\.Orders/Get +shop", r"breakers open [12]", r"calls/s .*[▁▂▃▄▅▆▇█]")
+        if folder:
+            screen.until("up 1 min [1-9]", patience=120)
+        svg = svg_of(screen.screen(colours=True), 100)
+    finally:
+        over.set()
+        customers.join()
+        shop.close()
+    texts = "".join(one.text for one in xml.etree.ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"))
+    texts = texts.replace("\u00a0", " ")
+    assert "/shop.v1.Orders/Get" in texts and "breakers open" in texts and "\x1b" not in svg
+    with open(os.path.join(folder or tmp_path, "top.svg"), "w") as file:
+        file.write(svg)

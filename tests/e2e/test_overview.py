@@ -1,6 +1,7 @@
 """/overview: the numbers of the last seconds are those of what clients did."""
 import json
 import re
+import signal
 
 from backends import Echo, code_of
 from gateway import TIMEOUT, wait_for
@@ -127,6 +128,37 @@ clusters: {c: {endpoints: [$backend], limits: {streams: 2}}}
     seen = wait_for("they have ended", lambda: (s := settled(gate, 5)) and s["now"]["in_progress"] == 0 and s)
     assert next(one for one in seen["waits"] if one["cause"] == "gate")["ended"] == 3
     assert seen["history"][-1]["in_progress"] == 0 and seen["limits"][0]["queued"] == 0
+
+
+def test_workers_add_up(gateway, backend):
+    gate = gateway("""
+workers: 3
+listeners: [{address: $listen}]
+clusters: {c: {endpoints: [$backend]}}
+""", backend=backend.address)
+    for _ in range(12):  # connections, which the kernel spreads over the workers
+        echo = Echo(gate.channel())
+        for _ in range(5):
+            echo.unary(b"x", timeout=TIMEOUT)
+    seen = settled(gate, 60)
+    assert seen["workers"] == 3 and sum(one["calls"] for one in seen["history"]) == 60
+    method, = seen["methods"]
+    assert (method["calls"], seen["endpoints"][0]["attempts"]) == (60, 60)
+    assert 1 <= seen["endpoints"][0]["connections"] == gate.metric("upstream_connections") <= 3
+    wait_for("a sample has all of them", lambda: overview(gate)["now"]["downstream_connections"] == 12)
+
+
+def test_a_gateway_that_drains_says_so(plain, backend):
+    channel = plain.channel()
+    call = Echo(channel).unary.future(b"", metadata=[("do-hang", "1")], timeout=6 * TIMEOUT)
+    backend.wait_seen()
+    plain.process.send_signal(signal.SIGTERM)
+    wait_for("it drains", lambda: overview(plain)["state"] == "draining")
+    assert overview(plain)["complete"] is True
+    backend.release.set()
+    call.result()
+    plain.close_clients()
+    wait_for("it has ended", lambda: plain.process.poll() is not None)
 
 
 def test_refusals_are_the_gateways_own(gateway, scripted):
