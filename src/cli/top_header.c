@@ -49,6 +49,7 @@ static void put_gateway(const struct fg_top *top, struct pen *pen)
     const char *state = fg_answer_text(seen, "state");
     char text[FG_DURATION_BYTES], *address = fg_printable(top->ask->address);
     char *version = fg_printable(fg_answer_text(seen, "version"));
+    char *path = fg_answer_name(config, "file"), *file = fg_printable(path);
 
     put(pen, FG_STYLE_STRONG, "fusegate %s", version);
     put(pen, FG_STYLE_NORMAL, "%s", address);
@@ -61,8 +62,12 @@ static void put_gateway(const struct fg_top *top, struct pen *pen)
     put(pen, FG_STYLE_NORMAL, "config #%.0f", fg_answer_number(config, "generation"));
     if (fg_answer_number(json_object_get(seen, "log"), "dropped") > 0)
         put(pen, FG_STYLE_WARN, "log lines dropped: %.0f", fg_answer_number(json_object_get(seen, "log"), "dropped"));
+    if (fg_answer_text(config, "file")[0])
+        put(pen, FG_STYLE_DIM, "%s", file);
     free(address);
     free(version);
+    free(file);
+    free(path);
 }
 
 static void put_gone(const struct fg_top *top, struct pen *pen, uint64_t now_ns)
@@ -80,8 +85,11 @@ static void put_calls(const json_t *now, struct pen *pen)
     double calls = fg_answer_number(now, "calls_per_s"), failures = fg_answer_number(now, "failures_per_s");
 
     put(pen, FG_STYLE_STRONG, "calls %s/s", fg_top_number(calls, text));
-    put(pen, failures > 0 ? FG_STYLE_BAD : FG_STYLE_NORMAL, "failed %s/s %.*f %%",
-        number_of(now, "failures_per_s", text),
+    put(pen,
+        failures >= calls / 100 && failures > 0 ? FG_STYLE_BAD
+        : failures > 0                          ? FG_STYLE_WARN
+                                                : FG_STYLE_NORMAL,
+        "failed %s/s %.*f %%", number_of(now, "failures_per_s", text),
         failures > 0 && 10 * failures<calls, calls> 0 ? 100 * failures / calls : 0);
     put(pen, fg_answer_number(now, "refused_per_s") > 0 ? FG_STYLE_WARN : FG_STYLE_NORMAL, "refused %s/s",
         number_of(now, "refused_per_s", text));

@@ -23,9 +23,24 @@ struct fg_overview_query {
     bool waits_now; /* how many calls wait for each cause now: workers look at their calls, a few at a time */
 };
 
-/* Writes a JSON object: the state now, seconds of totals (oldest first), methods, endpoints, waits and limits. Rates
- * and percentiles are of the last `window_s` seconds, which end with the latest sample; what has no value is null. The
- * connections and streams of endpoints are asked of the workers now. */
+/* Writes a JSON object. Rates and percentiles are of the last `now.window_s` seconds, which end with the latest sample;
+ * what has no value is null. Counts without "_per_s" are since the start, but those of `history`, which are of their
+ * second (`took_s`, exactly). Names that peers chose are shown as Latin-1.
+ *
+ *   time, uptime_s, version, pid, workers, state (starting, ready, draining), config {file, generation, loaded}
+ *   now {window_s, calls_per_s, failures_per_s, refused_per_s, retries_per_s, read_bytes_per_s, written_bytes_per_s,
+ *       p50_ms, p90_ms, p99_ms, in_progress, queued, downstream_connections, upstream_connections}
+ *   history [{t (Unix), took_s, calls, failures, refused, retries, in_progress, queued, read_bytes, written_bytes,
+ *       p50_ms, p90_ms, p99_ms}], oldest first
+ *   methods [{cluster, method, calls_per_s, failures_per_s, refused_per_s, failure_ratio, p50_ms, p90_ms, p99_ms,
+ * calls, failures}], busiest first; methods_left_out waits [{cause, calls (if asked: waiting now), ended_per_s, p50_ms,
+ * p99_ms, ended}] endpoints [{cluster, endpoint, attempts_per_s, failures_per_s, p50_ms, p99_ms, attempts, failures,
+ * connections, streams, breaker}]: the workers are asked for connections and streams breakers {open, half_open, closed}
+ *   limits [{cluster, streams, limit, long, long_limit, queued, queue_limit, retries}]; a limit of null is none
+ *   log {dropped}; complete: every worker has answered
+ *
+ * Failures are calls (or attempts) of class failure or overload; what breakers, limits and queues of the gateway
+ * refused is no failure. */
 void fg_overview_print(struct fg_gateway *gateway, const struct fg_overview_query *query, FILE *out);
 
 #endif

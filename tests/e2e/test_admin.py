@@ -271,8 +271,8 @@ clusters: {c: {endpoints: [$backend]}}
         assert answer["complete"] is True and answer["total"] == 20
         return answer
     wait_for("all messages", lambda: sum(one["messages_up"] for one in ask()["streams"]) == sum(range(20)))
-    for query, count in (("", 20), ("?method=t.Echo/Bidi", 10), ("?method=%2Ft.Echo/*", 20), ("?method=t.Echo/Bi*", 10),
-                         ("?method=t.Echo", 0), (f"?peer={peer}", 5), ("?peer=127.0.0.1:*", 20), ("?cluster=c", 20),
+    for query, count in (("", 20), ("?method=t.Echo/Bidi", 10), ("?method=%2Ft.Echo/*", 20), ("?method=t.Echo/Bi*", 10), ("?method=*o/Bi*", 10),
+                         ("?method=t.Echo", 0), ("?method=*bid*", 0), ("?method=**", 20), (f"?peer={peer}", 5), ("?peer=127.0.0.1:*", 20), ("?cluster=c", 20),
                          ("?cluster=d", 0), (f"?endpoint={backend.address}&method=t.Echo/Bidi", 10), ("?dialect=grpc", 20),
                          ("?dialect=rest", 0), ("?wait=stream_window", 0), ("?min_age_ms=3600000", 0), ("?phase=queued", 0)):
         answer = ask(query)

@@ -306,6 +306,25 @@ def test_signals_restore_the_terminal(plain, top, number):
     screen.assert_restored()
 
 
+def test_suspended_and_resumed(plain, tmp_path):
+    shell = Terminal(str(tmp_path), ["bash", "--norc", "-i"])
+    try:
+        shell.type(f"{BINARY} top --admin {plain.admin}\n")
+        shell.until(r"\[1 overview\]")
+        shell.press("C-z")
+        shell.until("Stopped", lacks=[r"\[1 overview\]"])
+        shell.type("fg\n")
+        shell.until(r"\[1 overview\]")
+        shell.press("2")
+        shell.until(r"\[2 streams\]", "no such calls")
+        shell.press("q")
+        shell.until("Stopped", lacks=[r"\[2 streams\]"])
+        shell.type("exit\n")
+        shell.assert_restored()
+    finally:
+        shell.close()
+
+
 # ---- without a terminal, and wrong from the start ----
 
 def test_one_picture_for_scripts(tripped):
