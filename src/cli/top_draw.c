@@ -139,7 +139,7 @@ static void draw_question(const struct fg_top *top, struct fg_picture *picture, 
     size_t at = fg_top_table_find(&top->table, top->kill_id);
     const char *method = at < top->table.len ? top->table.rows[at].cells[1] : "";
 
-    fg_picture_putf(picture, row, 0, FG_STYLE_WARN, "end call %s %s? y: yes, any other key: no", top->kill_id, method);
+    fg_picture_putf(picture, row, 0, FG_STYLE_WARN, "end call %s? y: yes, any other key: no  %s", top->kill_id, method);
 }
 
 static void draw_state(const struct fg_top *top, struct fg_picture *picture, unsigned row)

@@ -193,12 +193,12 @@ def test_a_call_is_ended_after_a_question(guarded, backend, top):
     seen = screen.until("2 match")
     chosen, method = re.search(r"^> (0-\d+) +(/t\.Echo/\w+) ", seen, re.M).groups()
     screen.press("k")
-    screen.until(rf"end call {chosen} {method}\? y: yes")
+    screen.until(rf"end call {chosen}\? y: yes, any other key: no  {method}$")
     screen.press("n")
     screen.until(f"call {chosen} goes on")
     assert guarded.json("/streams")["total"] == 2
     screen.press("k")
-    screen.until(rf"end call {chosen} {method}\? y: yes")
+    screen.until(rf"end call {chosen}\? y: yes, any other key: no  {method}$")
     screen.press("y")
     screen.until(f"call {chosen} is ended", lacks=[rf"^. {chosen} "])
     assert guarded.json("/streams")["total"] == 1

@@ -248,7 +248,7 @@ static void a_call_is_ended_only_by_yes(void **state)
     shows(world, "needs admin.token");
     world->ask.token = "t";
     press(world, "k");
-    shows(world, "end call 0-7 /a.B/C? y: yes");
+    shows(world, "end call 0-7? y: yes, any other key: no  /a.B/C");
     assert_int_equal(fg_top_press(&world->top, FG_KEY_ENTER), FG_TOP_NOTHING);
     assert_int_equal(fg_top_press(&world->top, 'y'), FG_TOP_NOTHING);
     press(world, "k");
