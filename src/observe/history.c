@@ -174,7 +174,7 @@ static struct sum read_sum(const struct series *series)
             sum.failures += count->class == FG_CLASS_FAILURE || count->class == FG_CLASS_OVERLOAD ? calls : 0;
             sum.refused += is_refusal(count) ? calls : 0;
         }
-        sum.duration_ns += fg_stat_read(&part->cell->duration_ns);
+        sum.duration_ns += fg_stat_read(&part->cell->durations.sum_ns);
     }
     return sum;
 }

@@ -74,7 +74,7 @@ static void observe(struct fg_metric_cell *cell, uint64_t duration_ns)
             low = middle + 1;
     }
     fg_stat_add(&cell->buckets[low], 1);
-    fg_stat_add(&cell->duration_ns, duration_ns);
+    fg_histogram_observe(&cell->durations, duration_ns);
 }
 
 void fg_metrics_call(struct fg_metrics *metrics, const struct fg_outcome *outcome)

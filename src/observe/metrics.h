@@ -4,6 +4,7 @@
 #ifndef FG_OBSERVE_METRICS_H
 #define FG_OBSERVE_METRICS_H
 
+#include "base/histogram.h"
 #include "rpc/outcome.h"
 
 /* Upper bounds of the buckets in microseconds; a last one without bound follows. */
@@ -23,8 +24,8 @@ struct fg_metric_cell {
     char *cluster, *name; /* a method or an endpoint */
     uint32_t hash;
     struct fg_metric_count *counts;
-    uint64_t buckets[FG_DURATION_BUCKETS + 1];
-    uint64_t duration_ns;
+    struct fg_histogram durations;
+    uint64_t buckets[FG_DURATION_BUCKETS + 1]; /* the same durations, by the bounds above */
 };
 
 struct fg_metric_table {

@@ -163,7 +163,7 @@ static void add_cell(struct series *series, const struct fg_metric_cell *cell)
         series->classes[count->code][count->source][count->class] += fg_stat_read(&count->count);
     for (int i = 0; i <= FG_DURATION_BUCKETS; i++)
         series->buckets[i] += fg_stat_read(&cell->buckets[i]);
-    series->duration_ns += fg_stat_read(&cell->duration_ns);
+    series->duration_ns += fg_stat_read(&cell->durations.sum_ns);
 }
 
 static struct series *collect(const struct fg_prometheus *what, size_t table_offset)
