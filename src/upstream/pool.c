@@ -166,7 +166,7 @@ enum fg_wait_cause fg_endpoint_wait_cause(const struct fg_endpoint *endpoint)
         if (!fg_conn_load(endpoint->conns[i]).is_ready)
             return FG_WAIT_SETTINGS;
     }
-    return FG_WAIT_STREAM_SLOT;
+    return endpoint->conns_len > 0 ? FG_WAIT_STREAM_SLOT : FG_WAIT_CONNECT; /* the one that was made has failed */
 }
 
 /* ---- events of the connections ---- */

@@ -150,10 +150,10 @@ clusters:
     go_on.set()
     assert call.result() == b""
     other.cancel()
-    silent.close()
     wait_for("both are counted", lambda: gate.metric("call_wait_seconds_sum", cause="settings") > 0.1
              and gate.metric("call_wait_seconds_sum", cause="tls") > 0.1)
     assert {one["cause"] for one in waits(gate) if one["over"]} == {"settings", "tls"}
+    silent.close()
 
 
 def test_pauses_and_limits_are_waits(gateway, backend):
