@@ -30,6 +30,25 @@ bool fg_ring_put(struct fg_ring *ring, const void *data, size_t len)
     return true;
 }
 
+bool fg_ring_put_parts(struct fg_ring *ring, const struct fg_str *parts, size_t parts_len, size_t keep)
+{
+    uint64_t read = __atomic_load_n(&ring->read, __ATOMIC_ACQUIRE), at = ring->written;
+    size_t len = 0;
+
+    for (size_t i = 0; i < parts_len; i++)
+        len += parts[i].len;
+    if (ring->size - (ring->written - read) < len + keep)
+        return false;
+    for (size_t i = 0; i < parts_len; i++) {
+        size_t place = at % ring->size, first = FG_MIN(parts[i].len, ring->size - place);
+        memcpy(ring->bytes + place, parts[i].p, first);
+        memcpy(ring->bytes, parts[i].p + first, parts[i].len - first);
+        at += parts[i].len;
+    }
+    __atomic_store_n(&ring->written, at, __ATOMIC_RELEASE);
+    return true;
+}
+
 size_t fg_ring_peek(const struct fg_ring *ring, const char **at)
 {
     uint64_t written = __atomic_load_n(&ring->written, __ATOMIC_ACQUIRE);

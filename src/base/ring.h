@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
+
 struct fg_ring {
     char *bytes;
     size_t size;
@@ -24,6 +26,10 @@ static inline size_t fg_ring_used(const struct fg_ring *ring)
 {
     return (size_t)(ring->written - __atomic_load_n(&ring->read, __ATOMIC_RELAXED));
 }
+/* Writing side: the same of several pieces, one after the other, such that KEEP bytes of room are left for other
+ * records. The reader sees all of them at once. */
+bool fg_ring_put_parts(struct fg_ring *ring, const struct fg_str *parts, size_t parts_len, size_t keep)
+    __attribute__((warn_unused_result));
 
 /* Reading side: what stands together at the front, *AT to its first byte; 0: nothing has come. At the end of the memory
  * there may be more behind it after fg_ring_take. */

@@ -33,6 +33,25 @@ static void a_record_is_taken_whole_or_not_at_all(void **state)
     fg_ring_cleanup(&ring);
 }
 
+static void pieces_are_one_record_and_leave_room_for_others(void **state)
+{
+    const struct fg_str parts[] = {{"ab", 2}, {"", 0}, {"cde", 3}};
+    struct fg_ring ring;
+    char out[8];
+    (void)state;
+
+    fg_ring_init(&ring, 8);
+    assert_true(fg_ring_put_parts(&ring, parts, 3, 3));
+    assert_false(fg_ring_put_parts(&ring, parts, 1, 2));
+    assert_true(fg_ring_get(&ring, out, 5));
+    assert_memory_equal(out, "abcde", 5);
+    assert_false(fg_ring_put_parts(&ring, parts, 3, 4));
+    assert_true(fg_ring_put_parts(&ring, parts, 3, 0)); /* over the end of the memory */
+    assert_true(fg_ring_get(&ring, out, 5));
+    assert_memory_equal(out, "abcde", 5);
+    fg_ring_cleanup(&ring);
+}
+
 static void a_copy_goes_over_the_end_and_takes_nothing(void **state)
 {
     struct fg_ring ring;
@@ -95,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_is_taken_whole_or_not_at_all),
+        cmocka_unit_test(pieces_are_one_record_and_leave_room_for_others),
         cmocka_unit_test(a_copy_goes_over_the_end_and_takes_nothing),
         cmocka_unit_test(two_threads_agree_on_every_byte),
     };
