@@ -306,6 +306,19 @@ struct fg_config_access_log {
     uint64_t interval_ns;         /* between two lines of a call in progress; 0: none before its end */
 };
 
+struct fg_config_tap_name {
+    const char *name; /* of a header, in lower case; or a path of fields: "card.number", "*.token" */
+};
+
+struct fg_config_tap {
+    bool enabled;
+    struct fg_config_tap_name *redact_headers;
+    size_t redact_headers_len;
+    struct fg_config_tap_name *redact_fields;
+    size_t redact_fields_len;
+    unsigned max_calls_per_s;
+};
+
 struct fg_config {
     unsigned workers; /* resolved: never 0 */
     uint64_t drain_timeout_ns;
@@ -319,7 +332,8 @@ struct fg_config {
     struct fg_config_admin admin;
     struct fg_config_access_log access_log;
     const char *crash_report; /* a folder or a file; NULL: standard error alone */
-    const char *source;       /* file name, or FG_CONFIG_FROM_FLAGS */
+    struct fg_config_tap tap;
+    const char *source; /* file name, or FG_CONFIG_FROM_FLAGS */
 };
 
 #define FG_CONFIG_FROM_FLAGS "command line"

@@ -297,6 +297,7 @@ static const struct fg_key root_keys[] = {
      F(out.crash_report),
      .description = "A folder that gets a file with a report when the gateway crashes, or a file that it is appended "
                     "to. Absent: it goes to standard error alone."},
+    TABLE("tap", out.tap, fg_schema_tap, "What `fusegate tap` may show."),
 };
 #undef F
 

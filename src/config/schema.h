@@ -35,7 +35,8 @@ enum fg_key_type {
     FG_KEY_TENANT,      /* what the header of a tenant may hold */
     FG_KEY_HTTP_STATUS, /* 404, or 4xx: all that no other entry names */
     FG_KEY_HEADER,      /* a header name; stored in lower case */
-    FG_KEY_CALL_HEADER  /* the same, but one that goes from the caller to the service: no connection's own */
+    FG_KEY_CALL_HEADER, /* the same, but one that goes from the caller to the service: no connection's own */
+    FG_KEY_FIELD        /* a path of fields in messages: card.number, *.token */
 };
 
 /* A word and what it is stored as. */

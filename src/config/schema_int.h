@@ -41,7 +41,7 @@
 
 extern const struct fg_key_word fg_schema_tls_versions[];
 extern const struct fg_table fg_schema_http2_of_cluster, fg_schema_guard;
-extern const struct fg_table fg_schema_routes, fg_schema_clusters;
+extern const struct fg_table fg_schema_routes, fg_schema_clusters, fg_schema_tap;
 
 extern const struct fg_key_word fg_schema_status_words[]; /* OK first */
 

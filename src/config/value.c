@@ -162,6 +162,7 @@ static const struct kind kinds[] = {
     [FG_KEY_HTTP_STATUS] = {"an HTTP status", NULL, NULL},
     [FG_KEY_HEADER] = {"a header name", NULL, NULL},
     [FG_KEY_CALL_HEADER] = {"a header name", NULL, NULL},
+    [FG_KEY_FIELD] = {"a path of fields", NULL, NULL},
 };
 
 struct writer {

@@ -269,6 +269,23 @@ static const char *check_http_status(struct fg_str text)
     return good ? NULL : "expected an HTTP status from 200 to 599, or a class of them such as 4xx";
 }
 
+/* Names or "*" with dots between them; the last one is a name. Keys of maps count as names. */
+static const char *check_field(struct fg_str text)
+{
+    static const char wrong[] = "expected a path of fields such as password, card.number or *.token";
+    size_t part = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.p[i];
+        if (c == '.' ? part == 0 : !fg_value_is_alnum(c) && c != '_' && c != '-' && c != '*')
+            return wrong;
+        if ((c == '*' && part > 0) || (c != '.' && part > 0 && text.p[i - 1] == '*'))
+            return wrong;
+        part = c == '.' ? 0 : part + 1;
+    }
+    return part == 0 || text.p[text.len - 1] == '*' || text.len > 256 ? wrong : NULL;
+}
+
 const char *fg_value_text_fault(enum fg_key_type type, struct fg_str text)
 {
     static const char *(*const checks[])(struct fg_str text) = {
@@ -279,6 +296,7 @@ const char *fg_value_text_fault(enum fg_key_type type, struct fg_str text)
         [FG_KEY_TOKEN] = check_token,   [FG_KEY_CLUSTER] = check_cluster,
         [FG_KEY_TENANT] = check_tenant, [FG_KEY_HTTP_STATUS] = check_http_status,
         [FG_KEY_HEADER] = check_header, [FG_KEY_CALL_HEADER] = check_call_header,
+        [FG_KEY_FIELD] = check_field,
     };
     return checks[type](text);
 }

@@ -83,6 +83,8 @@ static const char every_key[] =
     "    connect_timeout: 500ms\n"
     "crash_report: run/crashes\n"
     "admin: {address: 'unix:run/admin.sock', token: s3cret, audit_log: log/audit.log}\n"
-    "access_log: {path: log/access.log, format: '%{method} %{code}', keep: failures, share: 1%, interval: 60s}\n";
+    "access_log: {path: log/access.log, format: '%{method} %{code}', keep: failures, share: 1%, interval: 60s}\n"
+    "tap: {enabled: false, redact_headers: [X-Session], redact_fields: [password, {name: '*.token'}], "
+    "max_calls_per_second: 7}\n";
 
 #endif

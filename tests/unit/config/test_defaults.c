@@ -67,6 +67,10 @@ static void listener_defaults(void **state)
     assert_int_equal(c->access_log.keep, FG_LOG_KEEP_ALL);
     assert_true(c->access_log.share == 1);
     assert_int_equal(c->access_log.interval_ns, 0);
+    assert_true(c->tap.enabled);
+    assert_int_equal(c->tap.redact_headers_len, 0);
+    assert_int_equal(c->tap.redact_fields_len, 0);
+    assert_int_equal(c->tap.max_calls_per_s, 1000);
     fg_config_unref(c);
 }
 
@@ -204,6 +208,13 @@ static void every_key_reaches_its_listener_field(void **state)
     assert_int_equal(c->access_log.keep, FG_LOG_KEEP_FAILURES);
     assert_true(c->access_log.share == 0.01);
     assert_int_equal(c->access_log.interval_ns, 60 * FG_S);
+    assert_false(c->tap.enabled);
+    assert_int_equal(c->tap.redact_headers_len, 1);
+    assert_string_equal(c->tap.redact_headers[0].name, "x-session");
+    assert_int_equal(c->tap.redact_fields_len, 2);
+    assert_string_equal(c->tap.redact_fields[0].name, "password");
+    assert_string_equal(c->tap.redact_fields[1].name, "*.token");
+    assert_int_equal(c->tap.max_calls_per_s, 7);
     fg_config_unref(c);
 }
 

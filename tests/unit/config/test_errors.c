@@ -29,6 +29,8 @@ static void unknown_keys_get_the_nearest_name(void **state)
         {GOOD "zzz: 1\n",
          "f:3:1: zzz: unknown key, expected one of: workers, error_details, drain_timeout, listeners, routes, "
          "clusters, admin, access_log, crash_report\n"},
+         "clusters, admin, access_log, tap\n"
+},
         {"listeners:\n- address: a:1\n  http2:\n    stream_windw: 1MiB\n" GOOD_CLUSTER,
          "f:4:5: listeners[0].http2.stream_windw: unknown key; did you mean \"stream_window\"?\n"},
         {GOOD_LISTENER "clusters: {a: {endpoints: ['b:2'], http2: {preface_timeout: 1s}}}\n",
@@ -127,6 +129,20 @@ static void addresses_say_what_is_wrong(void **state)
         {GOOD_LISTENER "clusters: {a: {endpoints: [{address: b}]}}\n",
          "f:2:38: clusters.a.endpoints[0].address: found \"b\", expected host:port or [v6]:port; the port is "
          "missing\n"},
+        {GOOD "tap: {redact_fields: ['a..b']}\n", "f:3:23: tap.redact_fields[0]: found \"a..b\", expected a path of "
+                                                  "fields such as password, card.number or *.token\n"},
+        {GOOD "tap: {redact_fields: ['*']}\n", "f:3:23: tap.redact_fields[0]: found \"*\", expected a path of fields "
+                                               "such as password, card.number or *.token\n"},
+        {GOOD "tap: {redact_fields: ['.a']}\n", "f:3:23: tap.redact_fields[0]: found \".a\", expected a path of fields "
+                                                "such as password, card.number or *.token\n"},
+        {GOOD "tap: {redact_fields: ['a.']}\n", "f:3:23: tap.redact_fields[0]: found \"a.\", expected a path of fields "
+                                                "such as password, card.number or *.token\n"},
+        {GOOD "tap: {redact_fields: ['a*']}\n", "f:3:23: tap.redact_fields[0]: found \"a*\", expected a path of fields "
+                                                "such as password, card.number or *.token\n"},
+        {GOOD "tap: {redact_fields: ['*a']}\n", "f:3:23: tap.redact_fields[0]: found \"*a\", expected a path of fields "
+                                                "such as password, card.number or *.token\n"},
+        {GOOD "tap: {redact_fields: ['a b']}\n", "f:3:23: tap.redact_fields[0]: found \"a b\", expected a path of "
+                                                 "fields such as password, card.number or *.token\n"},
         {GOOD "admin: {address: 'unix:'}\n", "f:3:18: admin.address: found \"unix:\", expected a path after unix:\n"});
 }
 
