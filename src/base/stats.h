@@ -55,6 +55,9 @@
     X(retries_suppressed, "Retries that throttle, budget or limits.retries did not allow")                             \
     X(descriptors_loaded, "Sets of descriptors that were loaded, or found not to have changed")                        \
     X(descriptors_failed, "Sets of descriptors that could not be loaded")                                              \
+    X(taps_opened, "Sessions of /tap that began")                                                                      \
+    X(taps_closed, "Sessions of /tap that ended")                                                                      \
+    X(tap_events_missed, "Events of tapped calls dropped because whoever taps did not take them in time")              \
     X(access_log_dropped, "Access log lines dropped because the log could not take them")
 
 struct fg_stats {

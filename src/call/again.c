@@ -1,5 +1,5 @@
 /* One attempt or several: when an answer is passed on, and when the call is tried again (gRFC A6). */
-#include "call/call.h"
+#include "call/tap.h"
 
 bool fg_call_may_try_again(const struct fg_call *call)
 {
@@ -64,6 +64,7 @@ void fg_call_commit(struct fg_call *call, struct fg_attempt *attempt)
     call->headers_sent = true;
     if (call->env->notes)
         fg_call_note(call, &attempt->held, false);
+    fg_tap_headers(call, &attempt->held);
     fg_stream_send_headers(call->down, &attempt->held, false);
 }
 
@@ -107,6 +108,9 @@ static void pass_on(struct fg_call *call, const struct fg_answer *answer)
         fg_call_note(call, &parts.headers, false);
         fg_call_note(call, &parts.trailers, true);
     }
+    if (parts.headers.len > 0)
+        fg_tap_headers(call, &parts.headers);
+    fg_tap_trailers(call, &parts.trailers);
     if (call->opaque)
         send_opaque_end(call, &parts);
     else

@@ -1,5 +1,5 @@
 /* The upstream half of a call: one try on one endpoint. */
-#include "call/call.h"
+#include "call/tap.h"
 
 #include <assert.h>
 
@@ -57,6 +57,7 @@ static void end(struct fg_attempt *attempt, enum fg_status code, enum fg_source 
     learn(attempt);
     attempt->endpoint->active--;
     FG_COUNT(call->env->stats, attempts_ended);
+    fg_tap_attempt_end(attempt);
     call->env->sink.on_attempt(call->env->sink.context, outcome);
 }
 
@@ -283,6 +284,7 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
         if (!call->committed)
             fg_call_commit(call, attempt);
         call->bytes_down += buf.len;
+        fg_tap_answer(call, buf);
         fg_stream_send_data(call->down, fg_buf_ref(buf), false);
     }
     if (!end_stream || attempt->ended) /* what takes the data may have ended the call */
@@ -573,6 +575,7 @@ void fg_attempt_begin(struct fg_attempt *attempt)
     attempt->endpoint->active++;
     FG_COUNT(call->env->stats, attempts_started);
     attempt->outcome.endpoint = attempt->endpoint->name;
+    fg_tap_attempt(attempt);
     struct fg_conn *conn = fg_endpoint_find_slot(attempt->endpoint);
     if (conn)
         send_request(attempt, conn);

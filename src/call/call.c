@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "call/route.h"
+#include "call/tap.h"
 #include "rpc/descriptor.h"
 #include "rpc/message.h"
 
@@ -116,6 +117,7 @@ static void end(struct fg_call *call)
     if (call->env->reports.interval_ns)
         fg_list_remove(&call->report_node);
     record(call);
+    fg_tap_end(call);
     FG_COUNT(call->env->stats, calls_ended);
     call->env->sink.on_call(call->env->sink.context, call, &call->outcome);
     fg_crash_gone(call);
@@ -158,6 +160,7 @@ void fg_call_fail(struct fg_call *call, const struct fg_reply *reply)
     fg_call_cancel_attempts(call, reply->code, reply->source);
     if (call->env->notes)
         fg_call_note_reply(call, reply);
+    fg_tap_reply(call, reply);
     call->dialect->send_reply(call, reply);
     fg_call_finish(call);
 }
@@ -341,6 +344,7 @@ static void on_headers(struct fg_stream *stream, struct fg_headers *headers, uns
 
     fg_call_heard(call);
     fg_call_at_hand(call);
+    fg_tap_request(call, (struct fg_buf){0}, true);
     if (call->answered)
         call->request_ended = true;
     else if (is_cardinality_kept(call, true) && !fg_call_hold(call, (struct fg_buf){0}, 0, true))
@@ -366,6 +370,7 @@ static void on_data(struct fg_stream *stream, struct fg_buf buf, bool end_stream
         fg_call_fail(call, &reply);
         return;
     }
+    fg_tap_request(call, buf, end_stream);
     call->bytes_up += buf.len;
     if (call->whole && !is_kept(call, stream, buf.len))
         return;
@@ -535,6 +540,7 @@ void fg_call_start(struct fg_call_env *env, const struct fg_dialect *dialect, st
     down->user = call;
     FG_COUNT(env->stats, calls_started);
     call->number = env->stats->calls_started;
+    fg_tap_begin(call);
     if (flags & FG_H2_TOO_LARGE) /* the list is incomplete: nothing in it can be relied on */
         fail_with(call, FG_REASON_HEADERS_TOO_LARGE,
                   FG_STR("the request's header list is over http2.max_header_list or http2.max_header_fields"));

@@ -27,6 +27,8 @@
 struct fg_call;
 struct fg_dialect;
 struct fg_service;
+struct fg_tap;
+struct fg_tap_call;
 
 /* A wait of FG_LONG_WAIT_NS or more that is over. */
 struct fg_call_wait {
@@ -61,6 +63,7 @@ struct fg_call_env {
     struct fg_learned_table *learned;
     struct fg_rate_limiter *limiter;
     struct fg_outcome_sink sink;
+    struct fg_tap *tap; /* NULL: nobody taps calls; see tap.h */
     struct fg_list calls;
     struct fg_call_reports reports;
     struct fg_list *scan;          /* whoever looks at all calls over several turns: the next one; NULL: nobody does */
@@ -158,6 +161,7 @@ struct fg_call {
 
     struct fg_str *notes; /* fields of the answer that the access log names, by its fg_log_part.note; NULL: none yet */
     struct fg_body body;
+    struct fg_tap_call *tap;        /* NULL: nobody looks at this call */
     struct fg_grpc_framing framing; /* of the request */
     uint64_t bytes_up, bytes_down;
     uint64_t credited_bytes; /* given back to the client as window */

@@ -1,5 +1,5 @@
 /* Whose turn it is: attempts that wait for room at the cluster's gate, or for a stream slot of their endpoint. */
-#include "call/call.h"
+#include "call/tap.h"
 
 #include "policy/gate.h"
 

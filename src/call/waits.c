@@ -1,6 +1,6 @@
 /* What held a call up: for how long in all, by cause, and the long waits one by one. What both sides of a call wait for
  * at the same time is counted on both. */
-#include "call/call.h"
+#include "call/tap.h"
 
 /* ---- long waits ---- */
 
@@ -30,6 +30,7 @@ static void note(struct fg_call *call, const struct fg_attempt *attempt, const s
 
     if (waited->until_ns - waited->since_ns < FG_LONG_WAIT_NS)
         return;
+    fg_tap_wait(call, waited->cause, waited->since_ns);
     if (call->env->sink.on_wait)
         call->env->sink.on_wait(call->env->sink.context, call, &wait);
     if (call->waits_len == FG_CALL_WAITS_MAX || !call->down)

@@ -7,6 +7,7 @@
 
 #include "call/call.h"
 #include "gateway/long_waits.h"
+#include "call/tap.h"
 #include "http/server.h"
 #include "observe/access_log.h"
 #include "observe/metrics.h"
@@ -22,6 +23,7 @@ struct fg_worker {
     struct fg_metrics metrics;
     struct fg_long_waits long_waits;
     struct fg_call_env env;
+    struct fg_tap tap;         /* what env.tap points to while somebody taps */
     struct fg_server *servers; /* one per listener of the configuration */
     size_t servers_len;
     struct fg_cluster *clusters;

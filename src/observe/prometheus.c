@@ -98,6 +98,7 @@ static void put_gauges(const struct fg_prometheus *what, FILE *out)
               "Streams to endpoints that are open"),
         GAUGE("calls_active", calls_started, calls_ended, "Calls in progress"),
         GAUGE("attempts_active", attempts_started, attempts_ended, "Attempts in progress"),
+        GAUGE("taps_active", taps_opened, taps_closed, "Sessions of /tap in progress"),
         GAUGE("calls_pending", calls_queued, calls_dequeued, "Calls that wait for a connection or stream slot"),
     };
 #undef GAUGE

@@ -28,9 +28,7 @@ static void unknown_keys_get_the_nearest_name(void **state)
         {GOOD "drainTimeout: 2s\n", "f:3:1: drainTimeout: unknown key; did you mean \"drain_timeout\"?\n"},
         {GOOD "zzz: 1\n",
          "f:3:1: zzz: unknown key, expected one of: workers, error_details, drain_timeout, listeners, routes, "
-         "clusters, admin, access_log, crash_report\n"},
-         "clusters, admin, access_log, tap\n"
-},
+         "clusters, admin, access_log, crash_report, tap\n"},
         {"listeners:\n- address: a:1\n  http2:\n    stream_windw: 1MiB\n" GOOD_CLUSTER,
          "f:4:5: listeners[0].http2.stream_windw: unknown key; did you mean \"stream_window\"?\n"},
         {GOOD_LISTENER "clusters: {a: {endpoints: ['b:2'], http2: {preface_timeout: 1s}}}\n",
