@@ -151,10 +151,39 @@ static bool begin_to_follow(struct fg_admin_connection *connection, const struct
     connection->admin->followers++;
     connection->follow = response->follow;
     connection->state = response->state;
+    connection->ended = response->ended;
     connection->chunked = request->minor_version == 1;
     connection->close_after = true;
     connection->said_ns = fg_clock_now_ns();
     return true;
+}
+
+static void drop_state(const struct fg_admin *admin, const struct fg_admin_response *response)
+{
+    if (response->ended)
+        response->ended(admin->options.context, response->state);
+    else
+        free(response->state);
+}
+
+void fg_admin_end_following(struct fg_admin_connection *connection)
+{
+    const struct fg_admin_response response = {.state = connection->state, .ended = connection->ended};
+
+    if (!connection->follow)
+        return;
+    connection->follow = NULL;
+    connection->state = NULL;
+    connection->admin->followers--;
+    drop_state(connection->admin, &response);
+}
+
+/* The last chunk (RFC 9112 section 7.1). */
+static void put_last(struct fg_admin_connection *connection, FILE *out)
+{
+    if (connection->chunked)
+        fputs("0\r\n\r\n", out);
+    fg_admin_end_following(connection);
 }
 
 void fg_admin_follow_on(struct fg_admin_connection *connection, uint64_t now_ns)
@@ -166,14 +195,16 @@ void fg_admin_follow_on(struct fg_admin_connection *connection, uint64_t now_ns)
 
     if (!news)
         return;
-    connection->follow(admin->options.context, connection->state, news);
+    bool over = !connection->follow(admin->options.context, connection->state, news);
     fflush(news);
     if (body_len == 0 && now_ns - connection->said_ns >= ALIVE_EVERY_NS)
         fputc('\n', news); /* a peer that has gone without a word is found out when it is written to */
     fclose(news);
-    FILE *out = body_len > 0 ? open_memstream(&connection->out, &out_len) : NULL;
+    FILE *out = body_len > 0 || over ? open_memstream(&connection->out, &out_len) : NULL;
     if (out) {
         put_body(connection, body, body_len, out);
+        if (over)
+            put_last(connection, out);
         fclose(out);
         connection->out_len = out_len;
         connection->out_at = 0;
@@ -215,13 +246,13 @@ static unsigned answer(struct fg_admin_connection *connection, const struct fg_a
     if (!response.follow) {
         respond(connection, &response, body, len, with_body);
     } else if (with_body && !begin_to_follow(connection, &response, request)) {
+        drop_state(connection->admin, &response);
         free(body);
-        free(response.state);
         respond_text(connection, 503, "too many follow already", with_body);
     } else {
         respond(connection, &response, body, len, with_body);
         if (!with_body)
-            free(response.state);
+            drop_state(connection->admin, &response);
     }
     return response.status;
 }
@@ -340,6 +371,8 @@ static void handle(struct fg_admin_connection *connection, const struct fg_h1_he
         respond_not_allowed(connection, route->acts, with_body);
     else if (acts)
         act(connection, route, &asked, request, &what);
+    else if (route && route->shows && !admin->options.token)
+        respond_text(connection, 403, "this shows what calls carry: set admin.token in the configuration", with_body);
     else if (route)
         (void)answer(connection, route, &asked, request, with_body);
     else

@@ -5,6 +5,7 @@
 #include "admin/dashboard.h"
 #include "admin/handlers_int.h"
 #include "admin/query.h"
+#include "admin/tap_query.h"
 #include "config/value.h"
 #include "gateway/inspect.h"
 #include "observe/prometheus.h"
@@ -82,18 +83,6 @@ void fg_admin_say(struct fg_admin_response *response, FILE *body, unsigned statu
     say(response, body, status, text);
 }
 
-/* A text of the query, decoded; empty: it is not there. */
-static bool read_text(struct fg_str query, const char *key, char *out, size_t out_len)
-{
-    struct fg_str encoded;
-    size_t len = 0;
-
-    if (fg_query_find(query, key, &encoded) && !fg_query_decode(encoded, out, out_len - 1, &len))
-        return false;
-    out[len] = '\0';
-    return memchr(out, '\0', len) == NULL;
-}
-
 static const char *name_of_wait(int i)
 {
     return fg_wait_name((enum fg_wait_cause)i);
@@ -115,7 +104,7 @@ static bool read_word(struct fg_str query, const char *key, int len, const char 
 {
     char word[32];
 
-    if (!read_text(query, key, word, sizeof word))
+    if (!fg_query_text(query, key, word, sizeof word))
         return false;
     for (int i = 0; i < len; i++) {
         if (strcmp(word, name(i)) != 0)
@@ -138,11 +127,11 @@ const char *fg_admin_read_streams_query(struct fg_str text, struct fg_inspect_st
     if (!fg_query_number(text, "min_age_ms", 0, UINT32_MAX, &age_ms) ||
         !fg_query_number(text, "min_wait_ms", 0, UINT32_MAX, &wait_ms))
         return "min_age_ms and min_wait_ms are numbers";
-    if (!read_text(text, "method", query->method, sizeof query->method) ||
-        !read_text(text, "cluster", query->cluster, sizeof query->cluster) ||
-        !read_text(text, "endpoint", query->endpoint, sizeof query->endpoint) ||
-        !read_text(text, "peer", query->peer, sizeof query->peer) ||
-        !read_text(text, "dialect", query->dialect, sizeof query->dialect))
+    if (!fg_query_text(text, "method", query->method, sizeof query->method) ||
+        !fg_query_text(text, "cluster", query->cluster, sizeof query->cluster) ||
+        !fg_query_text(text, "endpoint", query->endpoint, sizeof query->endpoint) ||
+        !fg_query_text(text, "peer", query->peer, sizeof query->peer) ||
+        !fg_query_text(text, "dialect", query->dialect, sizeof query->dialect))
         return "a name is too long, or has a malformed escape";
     if (!read_word(text, "wait", FG_WAIT_LEN, name_of_wait, &query->wait))
         return "wait is the name of a cause, such as stream_window";
@@ -174,7 +163,7 @@ static void kill_stream(void *context, const struct fg_admin_request *request, s
 {
     char id[64], *rest;
 
-    if (!read_text(request->query, "id", id, sizeof id) || id[0] < '0' || id[0] > '9') {
+    if (!fg_query_text(request->query, "id", id, sizeof id) || id[0] < '0' || id[0] > '9') {
         say(response, body, 400, "id is what /streams shows, such as 0-17");
         return;
     }
@@ -292,9 +281,10 @@ static void one_breaker(void *context, const struct fg_admin_request *request, s
 
 /* ---- /events ---- */
 
-static void follow_events(void *context, void *state, FILE *out)
+static bool follow_events(void *context, void *state, FILE *out)
 {
     fg_inspect_event_lines(context, state, out);
+    return true;
 }
 
 static void events(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
@@ -330,6 +320,47 @@ static void overview(void *context, const struct fg_admin_request *request, stru
         fg_overview_print(context, &(struct fg_overview_query){(size_t)history, (size_t)methods, waits == 1}, body);
     else
         say(response, body, 400, "?history=SECONDS&methods=N&waits=1: at most 300 and 10000; each may be absent");
+}
+
+/* ---- /tap ---- */
+
+static bool follow_tap(void *context, void *session, FILE *out)
+{
+    return fg_tap_read(context, *(const uint64_t *)session, out);
+}
+
+static void end_tap(void *context, void *session)
+{
+    fg_tap_close(context, *(const uint64_t *)session);
+    free(session);
+}
+
+static void tap(void *context, const struct fg_admin_request *request, struct fg_admin_response *response, FILE *body)
+{
+    const struct fg_gateway *gateway = context;
+    struct fg_tap_query query;
+    char why[128];
+
+    if (!gateway->config->tap.enabled) {
+        say(response, body, 403, "tap.enabled is false in the configuration");
+        return;
+    }
+    const char *problem = fg_admin_tap_query(gateway, request->query, &query);
+    if (problem) {
+        say(response, body, 400, problem);
+        return;
+    }
+    uint64_t session = fg_tap_open(context, &query, why, sizeof why);
+    if (session == 0) {
+        say(response, body, 503, why);
+        return;
+    }
+    uint64_t *state = fg_alloc(sizeof *state);
+    *state = session;
+    response->state = state;
+    response->content_type = "application/x-ndjson";
+    response->follow = follow_tap;
+    response->ended = end_tap;
 }
 
 /* ---- health ---- */
@@ -374,6 +405,10 @@ static const struct fg_admin_route routes[] = {
     {"/live", "server-sent events: pictures of all that; ?streams=1 and what /streams takes", fg_admin_live},
     {"/dashboard", "all of it in a browser", fg_dashboard},
     {"/dashboard/", "its parts", fg_dashboard},
+    {"/tap",
+     "calls as they happen, in lines; ?method=&cluster=&endpoint=&peer=&dialect=&header=NAME:VALUE&code=&failed=1&rate="
+     "&max_bytes=&seconds=&count=&bytes=1",
+     tap, .shows = true},
     {"/healthz", "200: the process is alive", healthz},
     {"/readyz", "200: it serves; 503: it starts or drains", readyz},
     {NULL, NULL, NULL},

@@ -156,7 +156,7 @@ static void put_streams(struct fg_gateway *gateway, const struct live *live, FIL
     frame_close(&frame, "streams", out);
 }
 
-static void go_on(void *context, void *state, FILE *out)
+static bool go_on(void *context, void *state, FILE *out)
 {
     struct fg_gateway *gateway = context;
     struct live *live = state;
@@ -173,6 +173,7 @@ static void go_on(void *context, void *state, FILE *out)
         put_clusters(gateway, out);
     if (live->streams && is_due(&live->streams_at_ns, now_ns, STREAMS_EVERY_NS))
         put_streams(gateway, live, out);
+    return true;
 }
 
 /* ---- the request ---- */

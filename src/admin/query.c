@@ -46,6 +46,17 @@ bool fg_query_find(struct fg_str query, const char *key, struct fg_str *value)
     return false;
 }
 
+bool fg_query_text(struct fg_str query, const char *key, char *out, size_t out_len)
+{
+    struct fg_str encoded;
+    size_t len = 0;
+
+    if (fg_query_find(query, key, &encoded) && !fg_query_decode(encoded, out, out_len - 1, &len))
+        return false;
+    out[len] = '\0';
+    return memchr(out, '\0', len) == NULL;
+}
+
 bool fg_query_number(struct fg_str query, const char *key, uint64_t fallback, uint64_t max, uint64_t *out)
 {
     struct fg_str text;

@@ -15,4 +15,7 @@ bool fg_query_find(struct fg_str query, const char *key, struct fg_str *value) _
 bool fg_query_number(struct fg_str query, const char *key, uint64_t fallback, uint64_t max, uint64_t *out)
     __attribute__((warn_unused_result));
 
+/* As text that ends with 0, decoded; "" where it is absent. False: it is too long, or malformed. */
+bool fg_query_text(struct fg_str query, const char *key, char *out, size_t out_len) __attribute__((warn_unused_result));
+
 #endif

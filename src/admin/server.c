@@ -20,8 +20,7 @@ static void destroy(struct fg_admin_connection *connection)
     fg_list_remove(&connection->node);
     close(connection->watch.fd);
     free(connection->out);
-    admin->followers -= connection->follow != NULL;
-    free(connection->state);
+    fg_admin_end_following(connection);
     free(connection);
     admin->open--;
 }

@@ -18,8 +18,8 @@ struct fg_admin_request {
     const struct fg_headers *headers;
 };
 
-/* Writes what has come since the last time, which STATE remembers. The answer has no end. */
-typedef void fg_admin_follow(void *context, void *state, FILE *out);
+/* Writes what has come since the last time, which STATE remembers. False: that was all, and the answer ends. */
+typedef bool fg_admin_follow(void *context, void *state, FILE *out);
 
 struct fg_admin_response {
     unsigned status; /* 200 unless set */
@@ -29,7 +29,8 @@ struct fg_admin_response {
     const char *policy;        /* content-security-policy; NULL: it may load nothing */
     char fields[192];          /* further ones, each with CRLF */
     fg_admin_follow *follow;   /* set by the handler: the body goes on with what this writes, until the peer goes */
-    void *state;               /* of `follow`; the server gives it to free() */
+    void *state;               /* of `follow` */
+    void (*ended)(void *context, void *state); /* nobody follows any more; NULL: the server gives `state` to free() */
 };
 
 struct fg_admin_route {
@@ -37,8 +38,9 @@ struct fg_admin_route {
     const char *about; /* shown on "/" */
     void (*handle)(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
                    FILE *body);
-    bool
-        acts; /* it changes something: by POST alone, only where a token is configured, and the audit log tells of it */
+    /* It changes something: by POST alone, only where a token is configured, and the audit log tells of it. */
+    bool acts;
+    bool shows; /* what calls carry: only where a token is configured */
 };
 
 struct fg_admin_options {

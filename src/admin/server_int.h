@@ -33,12 +33,16 @@ struct fg_admin_connection {
     /* An answer without end. */
     fg_admin_follow *follow; /* NULL: none is being given */
     void *state;             /* of `follow` */
-    uint64_t said_ns;        /* when something was last sent */
+    void (*ended)(void *context, void *state);
+    uint64_t said_ns; /* when something was last sent */
     bool chunked;
 };
 
 /* Takes one request from the input and answers it. False: there is no whole one. */
 bool fg_admin_take_request(struct fg_admin_connection *connection);
+
+/* Nobody follows any more. */
+void fg_admin_end_following(struct fg_admin_connection *connection);
 
 /* What has come for a follower is put into `out`; a sign of life when nothing has for long. */
 void fg_admin_follow_on(struct fg_admin_connection *connection, uint64_t now_ns);

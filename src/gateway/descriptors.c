@@ -458,6 +458,20 @@ void fg_descriptor_sources_refresh(struct fg_gateway *gateway)
     }
 }
 
+struct fg_descriptors *fg_descriptor_source_latest(struct fg_gateway *gateway, size_t cluster)
+{
+    struct fg_descriptor_source *source = gateway->descriptors[cluster];
+    struct fg_descriptors *set = NULL;
+
+    if (!source)
+        return NULL;
+    pthread_mutex_lock(&source->lock);
+    if (source->latest)
+        set = fg_descriptors_ref(source->latest);
+    pthread_mutex_unlock(&source->lock);
+    return set;
+}
+
 void fg_descriptor_source_print(struct fg_gateway *gateway, size_t cluster, FILE *out)
 {
     struct fg_descriptor_source *source = gateway->descriptors[cluster];

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+struct fg_descriptors;
 struct fg_gateway;
 struct fg_descriptor_source;
 
@@ -18,6 +19,9 @@ void fg_descriptor_sources_cleanup(struct fg_gateway *gateway);
 
 /* Reads the files again; one that is no good leaves the set as it was, with a log message. From any thread. */
 void fg_descriptor_sources_refresh(struct fg_gateway *gateway);
+
+/* The set that CLUSTER has now, with one reference; NULL: none. From any thread. */
+struct fg_descriptors *fg_descriptor_source_latest(struct fg_gateway *gateway, size_t cluster);
 
 /* What is known of CLUSTER's, as JSON: an object, or null. From any thread. */
 void fg_descriptor_source_print(struct fg_gateway *gateway, size_t cluster, FILE *out);

@@ -16,14 +16,18 @@ struct fg_gateway_gate {
     struct fg_retry_tokens tokens;
 };
 
+struct fg_tap_session;
+
 struct fg_gateway {
     struct fg_config *config;
     struct fg_breaker_registry *breakers;
     struct fg_learned_table *learned;
     struct fg_rate_limiter *limiter;
-    struct fg_gateway_gate *gates;             /* by cluster */
-    struct fg_descriptor_source **descriptors; /* by cluster; NULL entries: none */
-    struct fg_access_log *access_log;          /* NULL: off */
+    struct fg_gateway_gate *gates;                /* by cluster */
+    struct fg_descriptor_source **descriptors;    /* by cluster; NULL entries: none */
+    struct fg_access_log *access_log;             /* NULL: off */
+    struct fg_tap_session *taps[FG_TAP_SESSIONS]; /* the admin thread's; NULL entries: free */
+    uint64_t last_tap;
     struct fg_worker *workers;
     unsigned workers_len;                 /* initialised */
     unsigned started;                     /* threads running or ended, not joined; atomic */

@@ -24,7 +24,7 @@ struct state {
     bool is_read;
 };
 
-static void picture(void *context, void *state, FILE *out)
+static bool picture(void *context, void *state, FILE *out)
 {
     struct made *made = context;
     const struct state *mine = state;
@@ -32,11 +32,12 @@ static void picture(void *context, void *state, FILE *out)
     if (mine->is_read) {
         __atomic_fetch_add(&made->read, 1, __ATOMIC_RELAXED);
         fputs("picture\n", out);
-        return;
+        return true;
     }
     __atomic_fetch_add(&made->unread, 1, __ATOMIC_RELAXED);
     for (size_t i = 0; i < PICTURE_BYTES; i++)
         fputc('x', out);
+    return true;
 }
 
 static void follow(void *context, const struct fg_admin_request *request, struct fg_admin_response *response,
