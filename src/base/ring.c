@@ -40,6 +40,8 @@ bool fg_ring_put_parts(struct fg_ring *ring, const struct fg_str *parts, size_t 
     if (ring->size - (ring->written - read) < len + keep)
         return false;
     for (size_t i = 0; i < parts_len; i++) {
+        if (parts[i].len == 0)
+            continue;
         size_t place = at % ring->size, first = FG_MIN(parts[i].len, ring->size - place);
         memcpy(ring->bytes + place, parts[i].p, first);
         memcpy(ring->bytes, parts[i].p + first, parts[i].len - first);

@@ -17,7 +17,7 @@ class Tap:
         host, port = gate.admin.rsplit(":", 1)
         self.connection = http.client.HTTPConnection(host, int(port), timeout=6 * TIMEOUT)
         before = gate.metric("taps_opened_total")
-        self.connection.request("GET", "/tap?" + urllib.parse.urlencode(query),
+        self.connection.request("GET", "/tap?" + urllib.parse.urlencode(query, quote_via=urllib.parse.quote),
                                 headers={"authorization": f"Bearer {token or gate.token}"})
         self.answer = self.connection.getresponse()
         assert self.answer.status == 200, (self.answer.status, self.answer.read())

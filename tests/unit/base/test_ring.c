@@ -35,7 +35,7 @@ static void a_record_is_taken_whole_or_not_at_all(void **state)
 
 static void pieces_are_one_record_and_leave_room_for_others(void **state)
 {
-    const struct fg_str parts[] = {{"ab", 2}, {"", 0}, {"cde", 3}};
+    const struct fg_str parts[] = {{"ab", 2}, {NULL, 0}, {"cde", 3}};
     struct fg_ring ring;
     char out[8];
     (void)state;
