@@ -111,7 +111,7 @@ void fg_overview_put_rate(FILE *out, const char *name, uint64_t count, double se
     fg_inspect_put_number(out, name, seconds > 0 ? (double)count / seconds : 0);
 }
 
-static void put_percentiles(FILE *out, const struct fg_history_durations *durations)
+static void put_percentiles(FILE *out, const struct fg_histogram_snapshot *durations)
 {
     fg_overview_put_ms(out, "p50_ms", fg_history_percentile_ms(durations, 0.5));
     fg_overview_put_ms(out, "p90_ms", fg_history_percentile_ms(durations, 0.9));
@@ -161,7 +161,7 @@ static void put_now(const struct fg_history *history, double window_s, FILE *out
 {
     static const struct fg_history_sample none;
     const struct fg_history_sample *last = fg_history_len(history) > 0 ? fg_history_at(history, 0) : &none;
-    struct fg_history_durations durations;
+    struct fg_histogram_snapshot durations;
     uint64_t counts[FG_HISTORY_COUNTS];
 
     fg_history_totals(history, counts, &durations);
@@ -217,7 +217,7 @@ static void put_history(const struct fg_history *history, size_t wanted, FILE *o
 
 static void put_method(const struct fg_history_series *method, double window_s, FILE *out)
 {
-    struct fg_history_durations durations;
+    struct fg_histogram_snapshot durations;
 
     fg_history_durations(method, &durations);
     fg_inspect_put_field(out, "cluster", fg_str_from(method->cluster));
@@ -253,7 +253,7 @@ static void put_methods(const struct fg_history *history, double window_s, size_
 static void put_wait(const char *cause, const struct fg_history_series *ended, const uint32_t *now, double window_s,
                      FILE *out)
 {
-    struct fg_history_durations durations = {0};
+    struct fg_histogram_snapshot durations = {0};
 
     if (ended)
         fg_history_durations(ended, &durations);

@@ -73,7 +73,7 @@ static void put_endpoint(struct fg_gateway *gateway, const struct fg_config_clus
                          double window_s, const struct fg_overview_load *load, FILE *out)
 {
     struct fg_str name = fg_str_from(endpoint->address);
-    struct fg_history_durations durations = {0};
+    struct fg_histogram_snapshot durations = {0};
     uint64_t attempts = series ? series->window_calls : 0, failures = series ? series->window_failures : 0;
 
     if (series)

@@ -6,7 +6,7 @@
 #include "base/time.h"
 
 #define SLOTS   FG_ARRAY_LEN(((struct fg_metric_table *)NULL)->cells)
-#define BUCKETS (FG_DURATION_BUCKETS + 1)
+#define BUCKETS (1 + FG_HISTOGRAM_BUCKETS) /* the first is the zero bucket */
 #define HEADS   1024
 
 /* How many a bucket got. */
@@ -179,12 +179,17 @@ static struct sum read_sum(const struct series *series)
     return sum;
 }
 
+static const uint64_t *bucket_of(const struct fg_histogram *durations, int bucket)
+{
+    return bucket == 0 ? &durations->zero_count : &durations->buckets[bucket - 1];
+}
+
 static uint32_t read_bucket(const struct series *series, int bucket)
 {
     uint64_t total = 0;
 
     for (const struct part *part = series->parts; part; part = part->next)
-        total += fg_stat_read(&part->cell->buckets[bucket]);
+        total += fg_stat_read(bucket_of(&part->cell->durations, bucket));
     return (uint32_t)total;
 }
 
@@ -215,8 +220,14 @@ static void forget_step(struct series *series, struct step *step)
     *step = (struct step){0};
 }
 
+static void add_gain(struct fg_histogram_snapshot *to, struct gain gain)
+{
+    to->count += gain.count;
+    *(gain.bucket == 0 ? &to->zero_count : &to->buckets[gain.bucket - 1]) += gain.count;
+}
+
 /* Also adds them to ALL. */
-static void take_gains(struct series *series, struct step *step, struct fg_history_durations *all)
+static void take_gains(struct series *series, struct step *step, struct fg_histogram_snapshot *all)
 {
     struct gain gains[BUCKETS];
     size_t len = 0;
@@ -227,7 +238,7 @@ static void take_gains(struct series *series, struct step *step, struct fg_histo
         if (gain == 0)
             continue;
         gains[len++] = (struct gain){(uint16_t)i, gain};
-        all->buckets[i] += gain;
+        add_gain(all, gains[len - 1]);
     }
     if (len == 0)
         return;
@@ -238,7 +249,7 @@ static void take_gains(struct series *series, struct step *step, struct fg_histo
 
 /* What is read becomes the newest step; the oldest leaves. Buckets are looked at while something changes, and once
  * more: they may be a moment behind the counts. */
-static void move_on(struct series *series, uint64_t taken, bool has_outcomes, struct fg_history_durations *all)
+static void move_on(struct series *series, uint64_t taken, bool has_outcomes, struct fg_histogram_snapshot *all)
 {
     struct step *step = &series->steps[taken % FG_HISTORY_WINDOW];
     struct sum now = read_sum(series), last = series->last;
@@ -296,7 +307,7 @@ static void gauge(const struct fg_history *history, struct fg_history_sample *sa
 void fg_history_take(struct fg_history *history, uint64_t now_ns, uint64_t wall_ns)
 {
     struct fg_history_sample *sample = &history->samples[history->taken % FG_HISTORY_SAMPLES];
-    struct fg_history_durations durations[FG_HISTORY_KINDS] = {0};
+    struct fg_histogram_snapshot durations[FG_HISTORY_KINDS] = {0};
     struct sum totals[FG_HISTORY_KINDS] = {0};
     uint64_t begun_ns = history->begun_ns;
 
@@ -341,21 +352,21 @@ double fg_history_window_s(const struct fg_history *history)
     return (double)ns / (double)FG_S;
 }
 
-static void add_durations(const struct series *series, struct fg_history_durations *to)
+static void add_durations(const struct series *series, struct fg_histogram_snapshot *to)
 {
     for (int i = 0; i < FG_HISTORY_WINDOW; i++)
         for (size_t k = 0; k < series->steps[i].gains_len; k++)
-            to->buckets[series->steps[i].gains[k].bucket] += series->steps[i].gains[k].count;
+            add_gain(to, series->steps[i].gains[k]);
 }
 
-void fg_history_durations(const struct fg_history_series *series, struct fg_history_durations *out)
+void fg_history_durations(const struct fg_history_series *series, struct fg_histogram_snapshot *out)
 {
-    *out = (struct fg_history_durations){0};
+    *out = (struct fg_histogram_snapshot){0};
     add_durations(FG_CONTAINER_OF(series, struct series, shown), out);
 }
 
 void fg_history_totals(const struct fg_history *history, uint64_t counts[FG_HISTORY_COUNTS],
-                       struct fg_history_durations *durations)
+                       struct fg_histogram_snapshot *durations)
 {
     size_t len = FG_MIN(fg_history_len(history), (size_t)FG_HISTORY_WINDOW);
 
@@ -363,7 +374,7 @@ void fg_history_totals(const struct fg_history *history, uint64_t counts[FG_HIST
     for (size_t i = 0; i < len; i++)
         for (int k = 0; k < FG_HISTORY_COUNTS; k++)
             counts[k] += fg_history_at(history, i)->counts[k];
-    *durations = (struct fg_history_durations){0};
+    *durations = (struct fg_histogram_snapshot){0};
     for (const struct series *s = history->kinds[FG_HISTORY_METHODS].all; s; s = s->next)
         add_durations(s, durations);
 }
@@ -394,21 +405,7 @@ const struct fg_history_series **fg_history_series(const struct fg_history *hist
     return all;
 }
 
-double fg_history_percentile_ms(const struct fg_history_durations *durations, double share)
+double fg_history_percentile_ms(const struct fg_histogram_snapshot *durations, double share)
 {
-    uint64_t total = 0, before = 0;
-    int i = 0;
-
-    for (int k = 0; k <= FG_DURATION_BUCKETS; k++)
-        total += durations->buckets[k];
-    if (total == 0)
-        return -1;
-    double rank = share * (double)total;
-    while (i < FG_DURATION_BUCKETS && (double)(before + durations->buckets[i]) < rank)
-        before += durations->buckets[i++];
-    double low_us = i > 0 ? (double)fg_duration_bounds_us[i - 1] : 0;
-    if (i == FG_DURATION_BUCKETS || durations->buckets[i] == 0) /* the last bucket has no upper bound */
-        return low_us / 1000;
-    double high_us = (double)fg_duration_bounds_us[i];
-    return (low_us + (high_us - low_us) * (rank - (double)before) / (double)durations->buckets[i]) / 1000;
+    return durations->count > 0 ? (double)fg_histogram_quantile_ns(durations, share) / (double)FG_MS : -1;
 }

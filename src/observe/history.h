@@ -19,11 +19,6 @@ struct fg_history_source {
     const struct fg_metrics *metrics;
 };
 
-/* Durations that were observed, as a histogram. */
-struct fg_history_durations {
-    uint64_t buckets[FG_DURATION_BUCKETS + 1];
-};
-
 /* What the totals count. FAILURES are of class failure or overload; REFUSED were made by the gateway itself: breakers,
  * limits, queues. Bytes are those of clients. */
 enum fg_history_count {
@@ -78,7 +73,7 @@ const struct fg_history_sample *fg_history_at(const struct fg_history *history, 
 double fg_history_window_s(const struct fg_history *history);
 /* All that was counted in the window, and the durations of all calls that ended in it. */
 void fg_history_totals(const struct fg_history *history, uint64_t counts[FG_HISTORY_COUNTS],
-                       struct fg_history_durations *durations);
+                       struct fg_histogram_snapshot *durations);
 
 /* All series of a kind, those with most calls in the window first, then those with most since the start. Valid until
  * the next sample. To be freed; its entries are borrowed. */
@@ -86,10 +81,9 @@ const struct fg_history_series **fg_history_series(const struct fg_history *hist
                                                    size_t *len);
 
 /* Of the calls (or waits) of a series that ended in the window. */
-void fg_history_durations(const struct fg_history_series *series, struct fg_history_durations *out);
+void fg_history_durations(const struct fg_history_series *series, struct fg_histogram_snapshot *out);
 
-/* The duration that SHARE (0 to 1) of those observed did not exceed; negative: there is none. Where it lies within a
- * bucket is estimated. */
-double fg_history_percentile_ms(const struct fg_history_durations *durations, double share);
+/* The duration that SHARE (0 to 1) of those observed did not exceed, within a few percent; negative: there is none. */
+double fg_history_percentile_ms(const struct fg_histogram_snapshot *durations, double share);
 
 #endif
