@@ -1,6 +1,7 @@
 """A real terminal for programs that draw: a tmux server of its own, without anybody's configuration."""
 import os
 import re
+import signal
 import subprocess
 
 from gateway import TIMEOUT, wait_for
@@ -30,7 +31,15 @@ class Terminal:
         return done.stdout
 
     def close(self):
-        subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, timeout=TIMEOUT, check=False)
+        """The program ends before its terminal does: a hang-up in the midst of a leak check would stop that for ever."""
+        try:
+            for pid in self.children():
+                os.kill(pid, signal.SIGHUP)
+            wait_for("the program ends", lambda: not self.children())
+        except ProcessLookupError:
+            pass
+        finally:
+            subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, timeout=TIMEOUT, check=False)
 
     # ---- the person in front of it ----
 
@@ -63,11 +72,14 @@ class Terminal:
 
     # ---- the program in it ----
 
-    def pid(self):
-        """Of the program: the shell's child."""
+    def children(self):
+        """Processes of the shell: the program, as long as it runs."""
         shell = self.tmux("display-message", "-p", "-t", "t", "#{pane_pid}").strip()
         with open(f"/proc/{shell}/task/{shell}/children") as file:
-            return int(file.read().split()[0])
+            return [int(pid) for pid in file.read().split()]
+
+    def pid(self):
+        return self.children()[0]
 
     def assert_restored(self, status=0):
         """The program has ended and left the terminal as it was."""
