@@ -34,15 +34,17 @@ static void metrics(void *context, const struct fg_admin_request *request, struc
 {
     struct fg_gateway *gateway = context;
     size_t sides = gateway->config->listeners_len + gateway->config->clusters_len, at = 0;
-    struct fg_prometheus_source *sources = fg_alloc_zero(gateway->workers_len * sizeof *sources);
+    struct fg_metric_source *sources = fg_alloc_zero(gateway->workers_len * sizeof *sources);
     const uint64_t **faults = fg_alloc_zero(gateway->workers_len * sides * sizeof *faults);
     const uint64_t **h1_faults = fg_alloc_zero(gateway->workers_len * sides * sizeof *h1_faults);
-    (void)request;
+    const struct fg_header *accept = fg_headers_find(request->headers, FG_STR("accept"));
+    enum fg_prometheus_format format = fg_prometheus_choose(accept ? accept->value : FG_STR(""));
 
-    response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    response->content_type = fg_prometheus_content_type(format);
     for (unsigned i = 0; i < gateway->workers_len; i++) {
         struct fg_worker *worker = &gateway->workers[i];
-        sources[i] = (struct fg_prometheus_source){&worker->stats, &worker->metrics};
+        sources[i] =
+            (struct fg_metric_source){&worker->stats, &worker->metrics, worker->clusters, worker->clusters_len};
         for (size_t s = 0; s < worker->servers_len; s++, at++) {
             faults[at] = worker->servers[s].side.fault_counts;
             h1_faults[at] = worker->servers[s].side.h1_fault_counts;
@@ -52,7 +54,7 @@ static void metrics(void *context, const struct fg_admin_request *request, struc
             h1_faults[at] = worker->clusters[c].side.h1_fault_counts;
         }
     }
-    struct fg_prometheus page = {
+    struct fg_metric_view view = {
         .sources = sources,
         .sources_len = gateway->workers_len,
         .fault_counts = faults,
@@ -62,8 +64,9 @@ static void metrics(void *context, const struct fg_admin_request *request, struc
         .breaker_config = breaker_config,
         .context = gateway,
         .now_ns = fg_clock_now_ns(),
+        .began_wall_ns = gateway->started_wall_ns,
     };
-    fg_prometheus_render(&page, body);
+    fg_prometheus_render(&view, format, body);
     free(sources);
     free(faults);
     free(h1_faults);

@@ -1,6 +1,12 @@
 /* One attempt or several: when an answer is passed on, and when the call is tried again (gRFC A6). */
 #include "call/tap.h"
 
+#define COUNT_TRY(call, kind)                                                                                          \
+    do {                                                                                                               \
+        FG_COUNT((call)->env->stats, kind);                                                                            \
+        (call)->outcome.kind++;                                                                                        \
+    } while (0)
+
 bool fg_call_may_try_again(const struct fg_call *call)
 {
     return !call->committed && call->body.complete && call->route->retry.attempts > 1;
@@ -185,6 +191,8 @@ void fg_call_try(struct fg_call *call)
     call->starting = true;
     while (call->start_again && !call->answered) {
         call->start_again = false;
+        if (call->retry_ns) /* of retries: nothing was in progress */
+            call->outcome.retry_delay_ns += call->env->loop->now_ns - call->attempt->outcome.end_ns;
         fg_call_end_pause(call);
         call->previous_attempts = hedges ? call->hedge.begun : call->retries.attempts;
         if (hedges)
@@ -200,9 +208,9 @@ void fg_call_try(struct fg_call *call)
 static void plan_next(struct fg_call *call, const struct fg_retry_plan *plan)
 {
     if (plan->kind == FG_RETRY_PLAN_TRANSPARENT)
-        FG_COUNT(call->env->stats, transparent_retries);
+        COUNT_TRY(call, transparent_retries);
     else
-        FG_COUNT(call->env->stats, retries);
+        COUNT_TRY(call, retries);
     call->retry_ns = call->env->loop->now_ns + plan->delay_ns;
     if (plan->delay_ns == 0)
         fg_call_try(call);
@@ -279,11 +287,11 @@ static void hedge(struct fg_call *call)
         return;
     }
     if (call->hedge.replaces)
-        FG_COUNT(call->env->stats, transparent_retries);
+        COUNT_TRY(call, transparent_retries);
     else if (call->hedge.in_progress > 0)
-        FG_COUNT(call->env->stats, hedges);
+        COUNT_TRY(call, hedges);
     else
-        FG_COUNT(call->env->stats, retries);
+        COUNT_TRY(call, retries);
     fg_call_try(call);
 }
 

@@ -574,6 +574,9 @@ void fg_attempt_begin(struct fg_attempt *attempt)
     }
     attempt->endpoint->active++;
     FG_COUNT(call->env->stats, attempts_started);
+    FG_COUNT(&attempt->endpoint->stats, attempts_started);
+    if (call->env->sink.on_attempt_start)
+        call->env->sink.on_attempt_start(call->env->sink.context, call);
     attempt->outcome.endpoint = attempt->endpoint->name;
     fg_tap_attempt(attempt);
     struct fg_conn *conn = fg_endpoint_find_slot(attempt->endpoint);

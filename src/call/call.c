@@ -61,6 +61,13 @@ enum fg_class fg_call_classify(const struct fg_call *call, const struct fg_outco
     return fg_outcome_classify(outcome, &(struct fg_outcome_sets){sets->failure, sets->overload, sets->ignore});
 }
 
+/* Its route is known, or that it has none. */
+static void tell_start(struct fg_call *call)
+{
+    if (call->env->sink.on_start)
+        call->sink_cell = call->env->sink.on_start(call->env->sink.context, call);
+}
+
 /* Of the attempt that answers and of those before it; not of those beside it, which nobody waited for. */
 static void add_stalls(struct fg_outcome *outcome, const struct fg_attempt *answering)
 {
@@ -118,6 +125,8 @@ static void end(struct fg_call *call)
         fg_list_remove(&call->report_node);
     record(call);
     fg_tap_end(call);
+    if (!call->sink_cell) /* it did not come so far as to be routed */
+        tell_start(call);
     FG_COUNT(call->env->stats, calls_ended);
     call->env->sink.on_call(call->env->sink.context, call, &call->outcome);
     fg_crash_gone(call);
@@ -484,12 +493,14 @@ static void route(struct fg_call *call)
     const struct fg_call_env *env = call->env;
 
     call->route = fg_route_find(env->config, call->path, &call->request);
+    if (call->route)
+        call->cluster = &env->clusters[call->route->cluster];
+    tell_start(call);
     if (!call->route) {
         fail_with(call, FG_REASON_NO_ROUTE,
                   fg_arena_printf(call->down->arena, "no route matches %.*s", (int)call->path.len, call->path.p));
         return;
     }
-    call->cluster = &env->clusters[call->route->cluster];
     if (call->route->timeout_ns && call->start_ns + call->route->timeout_ns < call->deadline_ns)
         call->deadline_ns = call->start_ns + call->route->timeout_ns;
     set_priority(call);

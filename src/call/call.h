@@ -51,6 +51,10 @@ struct fg_outcome_sink {
     void *context;
     /* One of its long waits is over; NULL: of no interest. */
     void (*on_wait)(void *context, const struct fg_call *call, const struct fg_call_wait *wait);
+    /* Once per call, when its route is known, or that it has none; what it returns is kept as call->sink_cell. Both may
+     * be NULL. */
+    void *(*on_start)(void *context, const struct fg_call *call);
+    void (*on_attempt_start)(void *context, const struct fg_call *call);
 };
 
 /* What all calls of one worker share. */
@@ -175,6 +179,7 @@ struct fg_call {
     bool starting : 1, start_again : 1; /* fg_call_try is at work; and shall go round once more */
 
     struct fg_outcome outcome; /* what the caller was told; complete when the stream has closed */
+    void *sink_cell;           /* of on_start */
 };
 
 /* The attempt that speaks for the call: the committed one, else the latest; NULL: none was made. */

@@ -180,6 +180,7 @@ int fg_gateway_start(struct fg_gateway *gateway, char *error, size_t error_len)
         __atomic_store_n(&gateway->started, i + 1, __ATOMIC_RELEASE); /* the admin thread may ask already */
     }
     gateway->started_ns = fg_clock_now_ns();
+    gateway->started_wall_ns = fg_clock_wall_ns();
     if (start_overview(gateway, error, error_len) != 0) {
         fg_gateway_drain(gateway);
         fg_gateway_join(gateway);

@@ -39,7 +39,7 @@ struct fg_gateway {
     struct fg_overview *overview; /* set when it serves, atomic; NULL: nobody could ask for it */
     uint64_t config_loaded_ns;    /* wall clock */
     unsigned config_generation;   /* how many configurations there have been */
-    uint64_t started_ns;
+    uint64_t started_ns, started_wall_ns;
     bool ready;    /* serving; atomic */
     bool draining; /* atomic */
 };

@@ -50,18 +50,39 @@ static void on_attempt(void *context, const struct fg_outcome *outcome)
     fg_metrics_attempt(&worker->metrics, outcome);
 }
 
-static void count_waits(struct fg_metrics *metrics, const struct fg_config_route *route,
-                        const struct fg_outcome *outcome)
+static void on_attempt_start(void *context, const struct fg_call *call)
+{
+    (void)context;
+    fg_metrics_attempt_started(call->sink_cell);
+}
+
+static void *on_start(void *context, const struct fg_call *call)
+{
+    struct fg_worker *worker = context;
+    return fg_metrics_call_started(&worker->metrics, call->cluster ? call->cluster->name : FG_STR(""), call->path);
+}
+
+/* The route's path, as the configuration has it. */
+static struct fg_metric_cell *add_wait(struct fg_worker *worker, const struct fg_config_route *route, size_t index,
+                                       enum fg_wait_cause cause)
 {
     char text[256];
+    int len = snprintf(text, sizeof text, "%s%s", route->path ? route->path : "",
+                       route->path_match == FG_MATCH_EXACT ? "" : "*");
+    struct fg_str name = {text, FG_MIN((size_t)len, sizeof text - 1)};
+    return fg_metrics_add_wait(&worker->metrics, index, name, cause);
+}
 
-    for (int cause = FG_WAIT_NONE + 1; route && cause < FG_WAIT_LEN; cause++) {
-        if (outcome->stall_ns[cause] == 0)
+static void count_waits(struct fg_worker *worker, const struct fg_config_route *route, const uint64_t *stall_ns)
+{
+    size_t index = (size_t)(route - worker->env.config->routes);
+
+    for (int i = FG_WAIT_NONE + 1; i < FG_WAIT_LEN; i++) {
+        enum fg_wait_cause cause = (enum fg_wait_cause)i;
+        if (stall_ns[i] == 0)
             continue;
-        int len = snprintf(text, sizeof text, "%s%s", route->path ? route->path : "",
-                           route->path_match == FG_MATCH_EXACT ? "" : "*");
-        fg_metrics_wait(metrics, (struct fg_str){text, FG_MIN((size_t)len, sizeof text - 1)}, (enum fg_wait_cause)cause,
-                        outcome->stall_ns[cause]);
+        struct fg_metric_cell *cell = fg_metrics_find_wait(&worker->metrics, index, cause);
+        fg_metrics_wait(cell ? cell : add_wait(worker, route, index, cause), stall_ns[i]);
     }
 }
 
@@ -70,8 +91,9 @@ static void on_call(void *context, const struct fg_call *call, const struct fg_o
     struct fg_worker *worker = context;
     struct fg_access_log *log = worker->gateway->access_log;
 
-    fg_metrics_call(&worker->metrics, outcome);
-    count_waits(&worker->metrics, call->route, outcome);
+    fg_metrics_call(call->sink_cell, outcome, NULL);
+    if (call->route)
+        count_waits(worker, call->route, outcome->stall_ns);
     if (log)
         fg_access_log_write(log, worker->index, call, fg_clock_wall_ns());
 }
@@ -275,7 +297,7 @@ int fg_worker_init(struct fg_worker *worker, struct fg_gateway *gateway, unsigne
         snprintf(error, error_len, "worker %u cannot make its event loop: %s", index, strerror(-result));
         return -1;
     }
-    fg_metrics_init(&worker->metrics);
+    fg_metrics_init(&worker->metrics, gateway->config->routes_len);
     worker->env = (struct fg_call_env){
         .loop = &worker->loop,
         .stats = &worker->stats,
@@ -287,7 +309,7 @@ int fg_worker_init(struct fg_worker *worker, struct fg_gateway *gateway, unsigne
         .worker = index,
         .seed = (uint32_t)(fg_clock_wall_ns() >> 10) ^ (uint32_t)getpid(),
         .random = 0x9E3779B97F4A7C15ull * (index + 1) ^ fg_clock_now_ns(),
-        .sink = {on_attempt, on_call, worker, on_wait},
+        .sink = {on_attempt, on_call, worker, on_wait, on_start, on_attempt_start},
     };
     fg_list_init(&worker->env.calls);
     init_log(worker);

@@ -1,25 +1,124 @@
 #include "observe/prometheus.h"
 
-#include <ctype.h>
-#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
-#include "base/log.h"
-#include "base/mem.h"
-#include "h1/fault.h"
-#include "h2/fault.h"
+/* ---- which format ---- */
 
-/* ---- parts of the format ---- */
-
-static void head(FILE *out, const char *name, const char *type, const char *help)
+static struct fg_str trim(struct fg_str s)
 {
-    fprintf(out, "# HELP fusegate_%s %s\n# TYPE fusegate_%s %s\n", name, help, name, type);
+    while (s.len > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+        s = (struct fg_str){s.p + 1, s.len - 1};
+    while (s.len > 0 && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+/* Takes what comes before the next SEPARATOR off REST. */
+static struct fg_str cut(struct fg_str *rest, char separator)
+{
+    const char *end = memchr(rest->p, separator, rest->len);
+    struct fg_str part = {rest->p, end ? (size_t)(end - rest->p) : rest->len};
+
+    *rest = end ? (struct fg_str){end + 1, rest->len - part.len - 1} : FG_STR("");
+    return trim(part);
+}
+
+static bool equals(struct fg_str s, const char *text)
+{
+    return s.len == strlen(text) && strncasecmp(s.p, text, s.len) == 0;
+}
+
+/* Weight 0 means "not this" (RFC 9110, 12.4.2): 0, 0.0, 0.00, 0.000. */
+static bool is_refused(struct fg_str parameter)
+{
+    if (parameter.len < 3 || (parameter.p[0] | 0x20) != 'q' || parameter.p[1] != '=')
+        return false;
+    for (size_t i = 2; i < parameter.len; i++)
+        if (parameter.p[i] != '0' && parameter.p[i] != '.')
+            return false;
+    return true;
+}
+
+/* Prometheus lists formats by preference, and OpenMetrics before the text: it is enough that it is there. */
+enum fg_prometheus_format fg_prometheus_choose(struct fg_str accept)
+{
+    while (accept.len > 0) {
+        struct fg_str range = cut(&accept, ',');
+        bool found = equals(cut(&range, ';'), "application/openmetrics-text");
+        while (found && range.len > 0) {
+            struct fg_str parameter = cut(&range, ';');
+            bool is_version = parameter.len > 8 && strncasecmp(parameter.p, "version=", 8) == 0;
+            if (is_refused(parameter) || (is_version && !equals(parameter, "version=1.0.0")))
+                found = false;
+        }
+        if (found)
+            return FG_PROMETHEUS_OPENMETRICS;
+    }
+    return FG_PROMETHEUS_TEXT;
+}
+
+const char *fg_prometheus_content_type(enum fg_prometheus_format format)
+{
+    return format == FG_PROMETHEUS_OPENMETRICS ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                               : "text/plain; version=0.0.4; charset=utf-8";
+}
+
+/* ---- parts of the formats ---- */
+
+struct page {
+    FILE *out;
+    enum fg_prometheus_format format;
+    char name[128];
+};
+
+static const char *unit_of(const struct fg_metric_info *info)
+{
+    return strcmp(info->unit, "s") == 0 ? "seconds" : strcmp(info->unit, "By") == 0 ? "bytes" : "";
+}
+
+/* A dot is all that OpenTelemetry's names have and Prometheus' do not. */
+static void put_dotless(FILE *out, const char *name)
+{
+    for (; *name; name++)
+        fputc(*name == '.' ? '_' : *name, out);
+}
+
+/* OpenMetrics escapes quotes in help, too. */
+static void put_help(struct page *page, const char *help)
+{
+    for (; *help; help++) {
+        if (*help == '"' && page->format == FG_PROMETHEUS_OPENMETRICS)
+            fputc('\\', page->out);
+        fputc(*help, page->out);
+    }
+    fputc('\n', page->out);
+}
+
+static void begin(void *context, const struct fg_metric_info *info)
+{
+    static const char *const types[] = {"counter", "gauge", "gauge", "histogram"};
+    struct page *page = context;
+    const char *unit = unit_of(info);
+    bool openmetrics = page->format == FG_PROMETHEUS_OPENMETRICS;
+    /* A counter is called x_total in the text format, and x with a sample x_total in OpenMetrics. */
+    const char *suffix = info->kind == FG_METRIC_COUNTER && !openmetrics ? "_total" : "";
+
+    snprintf(page->name, sizeof page->name, "%s%s%s", info->name, unit[0] ? "_" : "", unit);
+    for (char *p = page->name; *p; p++)
+        if (*p == '.')
+            *p = '_';
+    fprintf(page->out, "# HELP %s%s ", page->name, suffix);
+    put_help(page, info->help);
+    fprintf(page->out, "# TYPE %s%s %s\n", page->name, suffix, types[info->kind]);
+    if (openmetrics && unit[0])
+        fprintf(page->out, "# UNIT %s %s\n", page->name, unit);
 }
 
 /* Method names are what clients like to send: quotes and line feeds are escaped, and what is not ASCII is replaced,
  * since the format wants valid UTF-8. */
-static void label(FILE *out, const char *name, struct fg_str value, char before)
+static void put_value(FILE *out, struct fg_str value)
 {
-    fprintf(out, "%c%s=\"", before, name);
     for (size_t i = 0; i < value.len; i++) {
         unsigned char c = (unsigned char)value.p[i];
         if (c == '"' || c == '\\')
@@ -29,286 +128,79 @@ static void label(FILE *out, const char *name, struct fg_str value, char before)
         else
             fputc(c < 0x20 || c >= 0x7f ? '?' : c, out);
     }
-    fputc('"', out);
 }
 
-static void label_text(FILE *out, const char *name, const char *value, char before)
+/* The name and all labels but for the closing bracket. False: there are none, and no bracket is open. */
+static bool put_labels(const struct page *page, const struct fg_metric_point *point, const char *suffix)
 {
-    label(out, name, fg_str_from(value), before);
+    fprintf(page->out, "%s%s", page->name, suffix);
+    for (size_t i = 0; i < point->attributes_len; i++) {
+        fputc(i == 0 ? '{' : ',', page->out);
+        put_dotless(page->out, point->attributes[i].key);
+        fputs("=\"", page->out);
+        put_value(page->out, point->attributes[i].value);
+        fputc('"', page->out);
+    }
+    return point->attributes_len > 0;
 }
 
-/* ---- counters and gauges of the workers ---- */
-
-static const struct {
-    const char *name, *help;
-    size_t offset;
-} counters[] = {
-#define X(field, help) {#field, help, offsetof(struct fg_stats, field)},
-    FG_STATS(X)
-#undef X
-};
-
-static uint64_t sum(const struct fg_prometheus *what, size_t offset)
+static void put_number(const struct page *page, const struct fg_metric_point *point, const char *suffix, double value,
+                       int decimals)
 {
+    if (put_labels(page, point, suffix))
+        fputc('}', page->out);
+    fprintf(page->out, " %.*f\n", decimals, value);
+}
+
+/* ---- histograms ---- */
+
+static void put_exemplar(const struct page *page, const struct fg_metric_exemplar *exemplar)
+{
+    fputs(" # {trace_id=\"", page->out);
+    for (size_t i = 0; i < sizeof exemplar->trace.trace_id; i++)
+        fprintf(page->out, "%02x", exemplar->trace.trace_id[i]);
+    fputs("\",span_id=\"", page->out);
+    for (size_t i = 0; i < sizeof exemplar->trace.span_id; i++)
+        fprintf(page->out, "%02x", exemplar->trace.span_id[i]);
+    fprintf(page->out, "\"} %.9f %.3f", exemplar->value, (double)exemplar->trace.wall_ns / 1e9);
+}
+
+static void put_histogram(const struct page *page, const struct fg_metric_point *point, int decimals)
+{
+    const struct fg_metric_histogram *histogram = point->histogram;
     uint64_t total = 0;
 
-    for (size_t i = 0; i < what->sources_len; i++)
-        total += fg_stat_read((const uint64_t *)(const void *)((const char *)what->sources[i].stats + offset));
-    return total;
-}
-
-static void put_counters(const struct fg_prometheus *what, FILE *out)
-{
-    char name[80];
-
-    for (size_t i = 0; i < FG_ARRAY_LEN(counters); i++) {
-        uint64_t value = sum(what, counters[i].offset);
-        size_t len = strlen(counters[i].name);
-        bool is_time = len > 3 && strcmp(counters[i].name + len - 3, "_us") == 0; /* Prometheus counts in seconds */
-        snprintf(name, sizeof name, "%.*s_total", (int)(is_time ? len - 3 : len), counters[i].name);
-        if (is_time)
-            snprintf(name + len - 3, sizeof name - len, "_seconds_total");
-        head(out, name, "counter", counters[i].help);
-        if (is_time)
-            fprintf(out, "fusegate_%s %.6f\n", name, (double)value / 1e6);
+    for (size_t i = 0; i <= histogram->bounds_len; i++) {
+        total += histogram->buckets[i];
+        fputc(put_labels(page, point, "_bucket") ? ',' : '{', page->out);
+        if (i < histogram->bounds_len)
+            fprintf(page->out, "le=\"%.10g\"} %llu", histogram->bounds[i], (unsigned long long)total);
         else
-            fprintf(out, "fusegate_%s %llu\n", name, (unsigned long long)value);
+            fprintf(page->out, "le=\"+Inf\"} %llu", (unsigned long long)total);
+        if (page->format == FG_PROMETHEUS_OPENMETRICS && histogram->exemplars && histogram->exemplars[i].trace.wall_ns)
+            put_exemplar(page, &histogram->exemplars[i]);
+        fputc('\n', page->out);
     }
-    head(out, "log_dropped_total", "counter", "Messages dropped because standard error could not take them");
-    fprintf(out, "fusegate_log_dropped_total %llu\n", (unsigned long long)fg_log_dropped());
+    put_number(page, point, "_sum", histogram->sum, decimals);
+    put_number(page, point, "_count", (double)histogram->count, 0);
 }
 
-static void put_gauges(const struct fg_prometheus *what, FILE *out)
+static void visit(void *context, const struct fg_metric_point *point)
 {
-#define GAUGE(name, up, down, help)                                                                                    \
-    {                                                                                                                  \
-        name, help, offsetof(struct fg_stats, up), offsetof(struct fg_stats, down)                                     \
-    }
-    static const struct {
-        const char *name, *help;
-        size_t up, down;
-    } gauges[] = {
-        GAUGE("downstream_connections", downstream_connections_opened, downstream_connections_closed,
-              "Connections of clients that are open"),
-        GAUGE("downstream_streams", downstream_streams_opened, downstream_streams_closed,
-              "Streams of clients that are open"),
-        GAUGE("upstream_connections", upstream_connections_opened, upstream_connections_closed,
-              "Connections to endpoints that are open or being made"),
-        GAUGE("upstream_streams", upstream_streams_opened, upstream_streams_closed,
-              "Streams to endpoints that are open"),
-        GAUGE("calls_active", calls_started, calls_ended, "Calls in progress"),
-        GAUGE("attempts_active", attempts_started, attempts_ended, "Attempts in progress"),
-        GAUGE("taps_active", taps_opened, taps_closed, "Sessions of /tap in progress"),
-        GAUGE("calls_pending", calls_queued, calls_dequeued, "Calls that wait for a connection or stream slot"),
-    };
-#undef GAUGE
+    const struct page *page = context;
+    bool is_time = strcmp(point->info->unit, "s") == 0;
 
-    for (size_t i = 0; i < FG_ARRAY_LEN(gauges); i++) {
-        /* What went down is read first: a gauge may be a moment old, but never below zero. */
-        uint64_t down = sum(what, gauges[i].down), up = sum(what, gauges[i].up);
-        head(out, gauges[i].name, "gauge", gauges[i].help);
-        fprintf(out, "fusegate_%s %lld\n", gauges[i].name, (long long)(up - down));
-    }
+    if (point->histogram)
+        put_histogram(page, point, is_time ? 9 : 0);
+    else
+        put_number(page, point, point->info->kind == FG_METRIC_COUNTER ? "_total" : "", point->value, is_time ? 6 : 0);
 }
 
-static void put_fault(const struct fg_prometheus *what, const uint64_t *const *counts, int fault, const char *protocol,
-                      const char *name, FILE *out)
+void fg_prometheus_render(const struct fg_metric_view *view, enum fg_prometheus_format format, FILE *out)
 {
-    uint64_t total = 0;
+    struct page page = {.out = out, .format = format};
 
-    for (size_t i = 0; i < what->fault_counts_len; i++)
-        total += fg_stat_read(&counts[i][fault]);
-    fprintf(out, "fusegate_protocol_faults_total{protocol=\"%s\",cause=\"", protocol);
-    for (const char *p = name; *p; p++)
-        fputc(tolower((unsigned char)*p), out);
-    fprintf(out, "\"} %llu\n", (unsigned long long)total);
-}
-
-static void put_faults(const struct fg_prometheus *what, FILE *out)
-{
-    head(out, "protocol_faults_total", "counter", "What peers did wrong, by cause");
-    for (int fault = FG_H2_FAULT_NONE + 1; fault < FG_H2_FAULT_LEN; fault++)
-        put_fault(what, what->fault_counts, fault, "h2", fg_h2_fault_info((enum fg_h2_fault)fault)->name, out);
-    for (int fault = FG_H1_FAULT_NONE + 1; fault < FG_H1_FAULT_LEN; fault++)
-        put_fault(what, what->h1_fault_counts, fault, "h1", fg_h1_fault_info((enum fg_h1_fault)fault)->name, out);
-}
-
-/* ---- calls and attempts: the same cluster and name of several workers are one series ---- */
-
-struct series {
-    const char *cluster, *name;
-    uint64_t classes[FG_STATUS_LEN][FG_SOURCE_LEN][4];
-    uint64_t buckets[FG_DURATION_BUCKETS + 1];
-    uint64_t duration_ns;
-    struct series *next;
-};
-
-static struct series *find_series(struct series **all, const struct fg_metric_cell *cell)
-{
-    struct series **at = all;
-
-    while (*at && (strcmp((*at)->cluster, cell->cluster) != 0 || strcmp((*at)->name, cell->name) != 0))
-        at = &(*at)->next;
-    if (!*at) {
-        *at = fg_alloc_zero(sizeof **at);
-        (*at)->cluster = cell->cluster;
-        (*at)->name = cell->name;
-    }
-    return *at;
-}
-
-static void add_cell(struct series *series, const struct fg_metric_cell *cell)
-{
-    for (const struct fg_metric_count *count = __atomic_load_n(&cell->counts, __ATOMIC_ACQUIRE); count;
-         count = count->next)
-        series->classes[count->code][count->source][count->class] += fg_stat_read(&count->count);
-    for (int i = 0; i <= FG_DURATION_BUCKETS; i++)
-        series->buckets[i] += fg_stat_read(&cell->buckets[i]);
-    series->duration_ns += fg_stat_read(&cell->durations.sum_ns);
-}
-
-static struct series *collect(const struct fg_prometheus *what, size_t table_offset)
-{
-    struct series *all = NULL;
-
-    for (size_t w = 0; w < what->sources_len; w++) {
-        const struct fg_metric_table *table =
-            (const struct fg_metric_table *)(const void *)((const char *)what->sources[w].metrics + table_offset);
-        for (size_t i = 0; i < FG_ARRAY_LEN(table->cells); i++) {
-            const struct fg_metric_cell *cell = __atomic_load_n(&table->cells[i], __ATOMIC_ACQUIRE);
-            if (cell)
-                add_cell(find_series(&all, cell), cell);
-        }
-    }
-    return all;
-}
-
-static void put_counts(const struct series *all, const char *metric, const char *name_label, FILE *out)
-{
-    for (const struct series *s = all; s; s = s->next)
-        for (int code = 0; code < FG_STATUS_LEN; code++)
-            for (int source = 0; source < FG_SOURCE_LEN; source++)
-                for (int class = 0; class < 4; class ++) {
-                    if (s->classes[code][source][class] == 0)
-                        continue;
-                    fprintf(out, "fusegate_%s", metric);
-                    label_text(out, "cluster", s->cluster, '{');
-                    label_text(out, name_label, s->name, ',');
-                    label_text(out, "code", fg_status_name((enum fg_status)code), ',');
-                    label_text(out, "source", fg_source_name((enum fg_source)source), ',');
-                    label_text(out, "class", fg_class_name((enum fg_class) class), ',');
-                    fprintf(out, "} %llu\n", (unsigned long long)s->classes[code][source][class]);
-                }
-}
-
-/* METRIC has the names of the two labels that tell its series apart. */
-struct histogram {
-    const char *name, *first, *second;
-};
-
-static void put_series(const struct histogram *metric, const char *suffix, const struct series *s, FILE *out)
-{
-    fprintf(out, "fusegate_%s_%s", metric->name, suffix);
-    label_text(out, metric->first, s->cluster, '{');
-    label_text(out, metric->second, s->name, ',');
-}
-
-static void put_histogram(const struct histogram *metric, const struct series *all, FILE *out)
-{
-    for (const struct series *s = all; s; s = s->next) {
-        uint64_t total = 0;
-        for (int i = 0; i <= FG_DURATION_BUCKETS; i++) {
-            total += s->buckets[i];
-            put_series(metric, "bucket", s, out);
-            if (i < FG_DURATION_BUCKETS)
-                fprintf(out, ",le=\"%g\"} %llu\n", (double)fg_duration_bounds_us[i] / 1e6, (unsigned long long)total);
-            else
-                fprintf(out, ",le=\"+Inf\"} %llu\n", (unsigned long long)total);
-        }
-        put_series(metric, "sum", s, out);
-        fprintf(out, "} %.9f\n", (double)s->duration_ns / 1e9);
-        put_series(metric, "count", s, out);
-        fprintf(out, "} %llu\n", (unsigned long long)total);
-    }
-}
-
-static void free_series(struct series *all)
-{
-    while (all) {
-        struct series *next = all->next;
-        free(all);
-        all = next;
-    }
-}
-
-static void put_calls(const struct fg_prometheus *what, FILE *out)
-{
-    struct series *calls = collect(what, offsetof(struct fg_metrics, calls));
-    struct series *attempts = collect(what, offsetof(struct fg_metrics, attempts));
-    struct series *waits = collect(what, offsetof(struct fg_metrics, waits));
-
-    head(out, "calls_total", "counter", "Calls by their outcome");
-    put_counts(calls, "calls_total", "method", out);
-    head(out, "attempts_total", "counter", "Attempts on endpoints by their outcome");
-    put_counts(attempts, "attempts_total", "endpoint", out);
-    head(out, "call_duration_seconds", "histogram", "From the request's headers to the end of the answer");
-    put_histogram(&(struct histogram){"call_duration_seconds", "cluster", "method"}, calls, out);
-    head(out, "call_wait_seconds", "histogram",
-         "How long calls made no progress although there was something to do, by cause");
-    put_histogram(&(struct histogram){"call_wait_seconds", "route", "cause"}, waits, out);
-    free_series(waits);
-    free_series(calls);
-    free_series(attempts);
-}
-
-/* ---- breakers ---- */
-
-enum breaker_metric { STATE, TRIPS, REFUSED };
-
-struct breaker_page {
-    const struct fg_prometheus *what;
-    FILE *out;
-    enum breaker_metric metric;
-};
-
-static void put_breaker(void *context, struct fg_str cluster, struct fg_str endpoint, struct fg_str method,
-                        struct fg_breaker *breaker)
-{
-    static const char *const names[] = {"breaker_state", "breaker_trips_total", "breaker_refused_total"};
-    const struct breaker_page *page = context;
-    const struct fg_config_breaker *config = page->what->breaker_config(page->what->context, cluster);
-    struct fg_breaker_info info;
-
-    if (!config)
-        return;
-    fg_breaker_describe(breaker, config, page->what->now_ns, &info);
-    uint64_t values[] = {info.state, info.trips, info.refused};
-    fprintf(page->out, "fusegate_%s", names[page->metric]);
-    label(page->out, "cluster", cluster, '{');
-    label(page->out, "endpoint", endpoint, ',');
-    label(page->out, "method", method, ',');
-    fprintf(page->out, "} %llu\n", (unsigned long long)values[page->metric]);
-}
-
-static void put_breakers(const struct fg_prometheus *what, FILE *out)
-{
-    struct breaker_page page = {what, out, STATE};
-
-    head(out, "breaker_state", "gauge", "0 closed, 1 open, 2 half-open; method \"\" is the endpoint as a whole");
-    fg_breaker_each(what->breakers, put_breaker, &page);
-    page.metric = TRIPS;
-    head(out, "breaker_trips_total", "counter", "Times that the breaker opened");
-    fg_breaker_each(what->breakers, put_breaker, &page);
-    page.metric = REFUSED;
-    head(out, "breaker_refused_total", "counter", "Calls that the breaker refused");
-    fg_breaker_each(what->breakers, put_breaker, &page);
-}
-
-void fg_prometheus_render(const struct fg_prometheus *what, FILE *out)
-{
-    put_counters(what, out);
-    put_gauges(what, out);
-    put_faults(what, out);
-    put_calls(what, out);
-    put_breakers(what, out);
+    fg_metric_view_walk(view, begin, visit, &page);
+    if (format == FG_PROMETHEUS_OPENMETRICS)
+        fputs("# EOF\n", out);
 }

@@ -1,31 +1,19 @@
-/* The Prometheus text exposition of a gateway (format 0.0.4). */
+/* The page that Prometheus scrapes: the text format 0.0.4, or OpenMetrics 1.0, which has exemplars. */
 #ifndef FG_OBSERVE_PROMETHEUS_H
 #define FG_OBSERVE_PROMETHEUS_H
 
 #include <stdio.h>
 
-#include "base/stats.h"
-#include "observe/metrics.h"
-#include "policy/breaker.h"
+#include "observe/metric_view.h"
 
-/* One worker's numbers; all are borrowed and may be written to while they are read. */
-struct fg_prometheus_source {
-    const struct fg_stats *stats;
-    const struct fg_metrics *metrics;
-};
+enum fg_prometheus_format { FG_PROMETHEUS_TEXT, FG_PROMETHEUS_OPENMETRICS };
 
-struct fg_prometheus {
-    const struct fg_prometheus_source *sources;
-    size_t sources_len;
-    const uint64_t *const *fault_counts;    /* arrays of FG_H2_FAULT_LEN */
-    const uint64_t *const *h1_fault_counts; /* arrays of FG_H1_FAULT_LEN */
-    size_t fault_counts_len;                /* of both */
-    struct fg_breaker_registry *breakers;
-    const struct fg_config_breaker *(*breaker_config)(void *context, struct fg_str cluster); /* NULL: cluster is gone */
-    void *context;
-    uint64_t now_ns;
-};
+/* By the Accept header of the request ("": there is none): OpenMetrics for those who name it, text for all others. */
+enum fg_prometheus_format fg_prometheus_choose(struct fg_str accept);
+const char *fg_prometheus_content_type(enum fg_prometheus_format format);
 
-void fg_prometheus_render(const struct fg_prometheus *what, FILE *out);
+/* Names are those of OpenTelemetry with "_" for ".", and the unit behind them: grpc.client.call.retry_delay is
+ * grpc_client_call_retry_delay_seconds. */
+void fg_prometheus_render(const struct fg_metric_view *view, enum fg_prometheus_format format, FILE *out);
 
 #endif

@@ -82,9 +82,11 @@ struct fg_outcome {
     uint64_t bytes_up, bytes_down; /* DATA payload to the upstream, to the downstream */
     uint64_t messages_up, messages_down;                     /* gRPC messages */
     uint64_t start_ns, headers_ns, first_message_ns, end_ns; /* monotonic; 0: not reached */
-    uint64_t stall_ns[FG_WAIT_LEN]; /* time spent in each wait while the call could have gone on */
-    unsigned attempt;               /* from 1; 0: no attempt was made */
-    bool pushback;                  /* the answer carried grpc-retry-pushback-ms: the endpoint has too much to do */
+    uint64_t stall_ns[FG_WAIT_LEN];                /* time spent in each wait while the call could have gone on */
+    unsigned attempt;                              /* from 1; 0: no attempt was made */
+    unsigned retries, transparent_retries, hedges; /* of a call: attempts made again, or beside another one */
+    uint64_t retry_delay_ns;                       /* of a call: pauses between attempts */
+    bool pushback; /* the answer carried grpc-retry-pushback-ms: the endpoint has too much to do */
 };
 
 /* What codes of an endpoint's answer mean: bit n is code n. What is in no set is a success. */

@@ -21,6 +21,13 @@ struct fg_slot_wait {
                       const char *why); /* no connection could be made; WHY until it returns */
 };
 
+/* Counters of one endpoint in one worker, like base/stats.h. Connections that are open: made, and not ended. */
+struct fg_endpoint_stats {
+    uint64_t attempts_started;
+    uint64_t connects_succeeded, connects_failed; /* a connection is made when requests may be sent on it */
+    uint64_t disconnections;
+};
+
 struct fg_endpoint {
     struct fg_cluster *cluster;
     const struct fg_config_endpoint *config;
@@ -34,6 +41,7 @@ struct fg_endpoint {
     uint32_t active;               /* attempts in progress, the waiting ones included */
     struct fg_fair_queue *waiting; /* struct fg_slot_wait; NULL: nobody has ever waited */
     int32_t current_weight;        /* smooth weighted round robin */
+    struct fg_endpoint_stats stats;
 };
 
 struct fg_cluster {

@@ -71,8 +71,10 @@ static int connect_one(struct fg_endpoint *endpoint)
     int error = 0;
     struct fg_conn *conn = fg_conn_connect(&endpoint->cluster->side, &endpoint->address,
                                            tls->server_name ? tls->server_name : endpoint->config->host, &error);
-    if (!conn)
+    if (!conn) {
+        FG_COUNT(&endpoint->stats, connects_failed);
         return error;
+    }
     add(endpoint, conn);
     return 0;
 }
@@ -177,8 +179,10 @@ static void on_slots(struct fg_conn *conn)
 
     struct fg_conn_load load = fg_conn_load(conn);
 
-    if (load.is_ready && !conn->ready_ns)
+    if (load.is_ready && !conn->ready_ns) {
+        FG_COUNT(&endpoint->stats, connects_succeeded);
         conn->ready_ns = conn->side->loop->now_ns;
+    }
     if (load.is_ready)
         endpoint->slots_hint = FG_MIN(load.limit, endpoint->cluster->config->limits.streams_per_connection);
     if (load.open == 0 && fg_conn_is_broken(conn)) /* nobody is to use it any more */
@@ -194,6 +198,10 @@ static void on_closed(struct fg_conn *conn, const char *why)
 
     if (!endpoint)
         return;
+    if (was_usable)
+        FG_COUNT(&endpoint->stats, disconnections);
+    else
+        FG_COUNT(&endpoint->stats, connects_failed);
     drop(endpoint, conn);
     if (fg_endpoint_waiting(endpoint) == 0)
         return;

@@ -31,24 +31,42 @@ static const struct fg_config_breaker *no_breaker(void *context, struct fg_str c
     return NULL;
 }
 
-static char *render(const struct fg_metrics *first, const struct fg_metrics *second)
+static char *render_as(enum fg_prometheus_format format, const struct fg_metrics *first,
+                       const struct fg_metrics *second)
 {
     static const uint64_t faults[FG_H2_FAULT_LEN] = {[FG_H2_FAULT_PING_FLOOD] = 3};
     static const uint64_t h1_faults[FG_H1_FAULT_LEN] = {[FG_H1_FAULT_CHUNK_SIZE] = 2};
     const uint64_t *const fault_counts[] = {faults, faults};
     const uint64_t *const h1_fault_counts[] = {h1_faults, h1_faults};
-    struct fg_stats stats[2] = {{.calls_started = 10, .calls_ended = 7}, {.calls_started = 5, .calls_ended = 5}};
-    struct fg_prometheus_source sources[] = {{&stats[0], first}, {&stats[1], second}};
+    struct fg_stats stats[2] = {{.calls_started = 10, .calls_ended = 7, .wasted_work_us = 1500000, .retries = 4},
+                                {.calls_started = 5, .calls_ended = 5, .downstream_read_bytes = 77}};
+    struct fg_endpoint endpoints[2] = {
+        {.name = FG_STR("127.0.0.1:1"), .stats = {.connects_succeeded = 5, .connects_failed = 2, .disconnections = 1}},
+        {.name = FG_STR("127.0.0.1:1"), .stats = {.connects_succeeded = 3, .disconnections = 3}}};
+    struct fg_cluster clusters[2] = {{.name = FG_STR("c"), .endpoints = &endpoints[0], .endpoints_len = 1},
+                                     {.name = FG_STR("c"), .endpoints = &endpoints[1], .endpoints_len = 1}};
+    struct fg_metric_source sources[] = {{&stats[0], first, &clusters[0], 1}, {&stats[1], second, &clusters[1], 1}};
     struct fg_breaker_registry *breakers = fg_breaker_registry_new(16);
-    struct fg_prometheus page = {sources, 2, fault_counts, h1_fault_counts, 2, breakers, no_breaker, NULL, FG_S};
+    struct fg_metric_view view = {sources,    2,    fault_counts, h1_fault_counts,  2, breakers,
+                                  no_breaker, NULL, FG_S,         1700000000 * FG_S};
     char *text = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
 
-    fg_prometheus_render(&page, out);
+    fg_prometheus_render(&view, format, out);
     fclose(out);
     fg_breaker_registry_free(breakers);
     return text;
+}
+
+static char *render(const struct fg_metrics *first, const struct fg_metrics *second)
+{
+    return render_as(FG_PROMETHEUS_TEXT, first, second);
+}
+
+static void count_call(struct fg_metrics *metrics, const struct fg_outcome *outcome)
+{
+    fg_metrics_call(fg_metrics_call_started(metrics, outcome->cluster, outcome->method), outcome, NULL);
 }
 
 static void has(const char *text, const char *line)
@@ -64,12 +82,12 @@ static void workers_are_summed_up(void **state)
     struct fg_outcome bad = outcome_of("/s/M", FG_STATUS_UNAVAILABLE, 300 * FG_MS);
     (void)state;
 
-    fg_metrics_init(&first);
-    fg_metrics_init(&second);
+    fg_metrics_init(&first, 2);
+    fg_metrics_init(&second, 2);
     for (int i = 0; i < 5; i++)
-        fg_metrics_call(&first, &ok);
-    fg_metrics_call(&second, &ok);
-    fg_metrics_call(&second, &bad);
+        count_call(&first, &ok);
+    count_call(&second, &ok);
+    count_call(&second, &bad);
     fg_metrics_attempt(&second, &bad);
     char *text = render(&first, &second);
     has(text, "fusegate_calls_total{cluster=\"c\",method=\"/s/"
@@ -95,15 +113,15 @@ static void names_are_bounded_and_escaped(void **state)
     static struct fg_metrics metrics, empty;
     (void)state;
 
-    fg_metrics_init(&metrics);
-    fg_metrics_init(&empty);
+    fg_metrics_init(&metrics, 2);
+    fg_metrics_init(&empty, 2);
     struct fg_outcome hostile = outcome_of("/a\"b\\c\xff", FG_STATUS_OK, FG_MS);
-    fg_metrics_call(&metrics, &hostile);
+    count_call(&metrics, &hostile);
     for (int i = 0; i < 5000; i++) {
         char name[32];
         snprintf(name, sizeof name, "/s/M%d", i);
         struct fg_outcome outcome = outcome_of(name, FG_STATUS_OK, FG_MS);
-        fg_metrics_call(&metrics, &outcome);
+        count_call(&metrics, &outcome);
     }
     assert_int_equal(metrics.calls.len, FG_METRICS_CELLS_MAX);
     char *text = render(&metrics, &empty);
