@@ -180,6 +180,9 @@ class Gateway:
         started, ended = total.get("fusegate_calls_started_total"), total.get("fusegate_calls_ended_total")
         if started is None or started != ended:
             wrong["calls"] = f"{started} started, {ended} ended"
+        opened, active = total.get("grpc_stream_open_total", 0), total.get("grpc_stream_active", 0)
+        if (opened, active) != (started, 0):
+            wrong["streams by method"] = f"{opened} opened, {active} active, {started} calls started"
         return wrong
 
     def assert_rest(self):
