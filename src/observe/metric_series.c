@@ -85,15 +85,21 @@ static const struct fg_metric_cell **list_cells(const struct fg_metric_view *vie
     return cells;
 }
 
+static bool begins_series(const struct fg_metric_cell *const *cells, size_t i)
+{
+    return i == 0 || compare(&cells[i - 1], &cells[i]) != 0;
+}
+
 void fg_metric_collect(struct fg_metric_all *all, const struct fg_metric_view *view, size_t table_offset)
 {
-    size_t cells_len;
+    size_t cells_len, series_len = 0;
     const struct fg_metric_cell **cells = list_cells(view, table_offset, &cells_len);
 
-    *all = (struct fg_metric_all){.series = fg_alloc_zero(FG_MAX(cells_len, (size_t)1) * sizeof *all->series)};
+    for (size_t i = 0; i < cells_len; i++)
+        series_len += begins_series(cells, i);
+    *all = (struct fg_metric_all){.series = fg_alloc_zero(FG_MAX(series_len, (size_t)1) * sizeof *all->series)};
     for (size_t i = 0; i < cells_len; i++) {
-        if (i == 0 || compare(&cells[i - 1], &cells[i]) != 0)
-            all->len++;
+        all->len += begins_series(cells, i);
         struct fg_metric_series *series = &all->series[all->len - 1];
         series->cluster = cells[i]->cluster;
         series->name = cells[i]->name;

@@ -304,6 +304,8 @@ static void openmetrics_is_for_those_who_ask_for_it(void **state)
          "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
          FG_PROMETHEUS_OPENMETRICS},
         {"text/plain;q=0.5 , Application/OpenMetrics-Text ; version=1.0.0 ; q=0.9", FG_PROMETHEUS_OPENMETRICS},
+        {"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.2",
+         FG_PROMETHEUS_OPENMETRICS},
         {"application/openmetrics-text;version=0.0.1", FG_PROMETHEUS_TEXT},
         {"application/openmetrics-text;q=0", FG_PROMETHEUS_TEXT},
         {"application/openmetrics-text;q=0.000, text/plain", FG_PROMETHEUS_TEXT},
