@@ -35,13 +35,26 @@ static void walk_outcomes(struct fg_metric_walk *walk, const struct fg_metric_in
         }
 }
 
+static void fill_bounds(double bounds[FG_DURATION_BUCKETS])
+{
+    for (int i = 0; i < FG_DURATION_BUCKETS; i++)
+        bounds[i] = (double)fg_duration_bounds_us[i] / 1e6;
+}
+
+static bool is_empty(const uint64_t buckets[FG_DURATION_BUCKETS + 1])
+{
+    for (int i = 0; i <= FG_DURATION_BUCKETS; i++)
+        if (buckets[i] > 0)
+            return false;
+    return true;
+}
+
 static void walk_durations(struct fg_metric_walk *walk, const struct fg_metric_info *info, const struct labels *labels,
                            const struct fg_metric_all *all)
 {
     double bounds[FG_DURATION_BUCKETS];
 
-    for (int i = 0; i < FG_DURATION_BUCKETS; i++)
-        bounds[i] = (double)fg_duration_bounds_us[i] / 1e6;
+    fill_bounds(bounds);
     fg_metric_walk_begin(walk, info);
     for (size_t i = 0; i < all->len; i++) {
         const struct fg_metric_series *series = &all->series[i];
@@ -53,10 +66,7 @@ static void walk_durations(struct fg_metric_walk *walk, const struct fg_metric_i
             .exponential = &series->durations,
             .exemplars = series->has_exemplars ? series->exemplars : NULL,
         };
-        bool used = series->durations.count > 0;
-        for (int b = 0; b <= FG_DURATION_BUCKETS; b++)
-            used |= series->buckets[b] > 0;
-        if (!used)
+        if (is_empty(series->buckets))
             continue; /* its first call is in progress */
         label(walk, labels, series);
         fg_metric_walk_histogram(walk, &histogram);
@@ -65,23 +75,66 @@ static void walk_durations(struct fg_metric_walk *walk, const struct fg_metric_i
 
 /* ---- by method alone: clusters are summed up ---- */
 
-static void walk_streams(struct fg_metric_walk *walk, const struct fg_metric_all *calls, bool active)
+/* The same name follows: it is another cluster's. */
+static bool goes_on(const struct fg_metric_all *all, size_t i)
 {
-    static const struct fg_metric_info open_info = {"grpc.stream.open", "{stream}", FG_METRIC_COUNTER,
-                                                    "Calls that clients began, by method"};
-    static const struct fg_metric_info active_info = {"grpc.stream.active", "{stream}", FG_METRIC_UP_DOWN,
-                                                      "Calls in progress, by method"};
+    return i + 1 < all->len && strcmp(all->series[i].name, all->series[i + 1].name) == 0;
+}
+
+static void walk_streams(struct fg_metric_walk *walk, const struct fg_metric_all *calls,
+                         const struct fg_metric_info *info, const char *key)
+{
     uint64_t total = 0;
 
-    fg_metric_walk_begin(walk, active ? &active_info : &open_info);
+    fg_metric_walk_begin(walk, info);
     for (size_t i = 0; i < calls->len; i++) {
         const struct fg_metric_series *series = &calls->series[i];
-        total += series->started - (active ? series->ended : 0);
-        if (i + 1 < calls->len && strcmp(series->name, calls->series[i + 1].name) == 0)
+        total += series->started - (info->kind == FG_METRIC_UP_DOWN ? series->ended : 0);
+        if (goes_on(calls, i))
             continue;
-        fg_metric_walk_label(walk, "method", fg_str_from(series->name));
+        fg_metric_walk_label(walk, key, fg_str_from(series->name));
         fg_metric_walk_value(walk, (double)total);
         total = 0;
+    }
+}
+
+/* What calls of the method that ends with series END took, of one status. */
+static void put_status(struct fg_metric_walk *walk, const struct fg_metric_all *calls, size_t begin, size_t end,
+                       enum fg_status code, const double *bounds)
+{
+    uint64_t buckets[FG_DURATION_BUCKETS + 1] = {0};
+    struct fg_histogram_snapshot durations = {0};
+
+    for (size_t i = begin; i <= end; i++)
+        fg_metric_add_status(&calls->series[i], code, buckets, &durations);
+    if (is_empty(buckets))
+        return;
+    struct fg_metric_histogram histogram = {.bounds = bounds,
+                                            .bounds_len = FG_DURATION_BUCKETS,
+                                            .buckets = buckets,
+                                            .sum = (double)durations.sum_ns / 1e9,
+                                            .exponential = &durations};
+    fg_metric_walk_label(walk, "grpc.method", fg_str_from(calls->series[end].name));
+    fg_metric_walk_label(walk, "grpc.status", fg_str_from(fg_status_name(code)));
+    fg_metric_walk_histogram(walk, &histogram);
+}
+
+static void walk_statuses(struct fg_metric_walk *walk, const struct fg_metric_all *calls)
+{
+    static const struct fg_metric_info info = {
+        "grpc.server.call.duration", "s", FG_METRIC_HISTOGRAM,
+        "From the request's headers to the end of the answer, by the status that the client was given"};
+    double bounds[FG_DURATION_BUCKETS];
+    size_t begin = 0;
+
+    fill_bounds(bounds);
+    fg_metric_walk_begin(walk, &info);
+    for (size_t i = 0; i < calls->len; i++) {
+        if (goes_on(calls, i))
+            continue;
+        for (int code = 0; code < FG_STATUS_LEN; code++)
+            put_status(walk, calls, begin, i, (enum fg_status)code, bounds);
+        begin = i + 1;
     }
 }
 
@@ -100,7 +153,7 @@ static void walk_sizes(struct fg_metric_walk *walk, const struct fg_metric_all *
         total.sum += sizes->sum;
         for (int b = 0; b <= FG_SIZE_BUCKETS; b++)
             total.buckets[b] += sizes->buckets[b];
-        if (i + 1 < calls->len && strcmp(series->name, calls->series[i + 1].name) == 0)
+        if (goes_on(calls, i))
             continue;
         struct fg_metric_histogram histogram = {
             .bounds = bounds, .bounds_len = FG_SIZE_BUCKETS, .buckets = total.buckets, .sum = (double)total.sum};
@@ -152,8 +205,7 @@ static void walk_retry_delays(struct fg_metric_walk *walk, const struct fg_metri
                                                "How long calls paused between attempts, of those that did"};
     double bounds[FG_DURATION_BUCKETS];
 
-    for (int i = 0; i < FG_DURATION_BUCKETS; i++)
-        bounds[i] = (double)fg_duration_bounds_us[i] / 1e6;
+    fill_bounds(bounds);
     fg_metric_walk_begin(walk, &info);
     for (size_t i = 0; i < calls->len; i++) {
         const struct fg_metric_series *series = &calls->series[i];
@@ -169,6 +221,15 @@ static void walk_retry_delays(struct fg_metric_walk *walk, const struct fg_metri
 }
 
 /* ---- all of them ---- */
+
+static const struct {
+    struct fg_metric_info info;
+    const char *key;
+} streams[] = {
+    {{"grpc.stream.open", "{stream}", FG_METRIC_COUNTER, "Calls that clients began, by method"}, "method"},
+    {{"grpc.stream.active", "{stream}", FG_METRIC_UP_DOWN, "Calls in progress, by method"}, "method"},
+    {{"grpc.server.call.started", "{call}", FG_METRIC_COUNTER, "Calls that clients began, by method"}, "grpc.method"},
+};
 
 static const struct {
     struct fg_metric_info info;
@@ -222,8 +283,9 @@ void fg_metric_walk_calls(struct fg_metric_walk *walk)
     walk_durations(walk, &call_duration, &by_method, &calls);
     walk_durations(walk, &attempt_duration, &by_endpoint, &attempts);
     walk_durations(walk, &wait_info, &by_cause, &waits);
-    walk_streams(walk, &calls, false);
-    walk_streams(walk, &calls, true);
+    for (size_t i = 0; i < FG_ARRAY_LEN(streams); i++)
+        walk_streams(walk, &calls, &streams[i].info, streams[i].key);
+    walk_statuses(walk, &calls);
     for (size_t i = 0; i < FG_ARRAY_LEN(sizes); i++)
         walk_sizes(walk, &calls, &sizes[i].info, sizes[i].offset);
     walk_attempts_started(walk, &calls);

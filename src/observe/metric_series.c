@@ -36,6 +36,22 @@ static void add_exemplars(struct fg_metric_series *series, const struct fg_metri
     }
 }
 
+static void add_durations(const struct fg_metric_durations *from, uint64_t *buckets,
+                          struct fg_histogram_snapshot *durations)
+{
+    if (!from)
+        return;
+    add(buckets, from->buckets, FG_ARRAY_LEN(from->buckets));
+    fg_histogram_add_to(durations, &from->exponential);
+}
+
+void fg_metric_add_status(const struct fg_metric_series *series, enum fg_status code, uint64_t *buckets,
+                          struct fg_histogram_snapshot *durations)
+{
+    for (size_t i = 0; i < series->cells_len; i++)
+        add_durations(__atomic_load_n(&series->cells[i]->statuses[code], __ATOMIC_ACQUIRE), buckets, durations);
+}
+
 static void add_cell(struct fg_metric_series *series, const struct fg_metric_cell *cell)
 {
     for (const struct fg_metric_count *count = __atomic_load_n(&cell->counts, __ATOMIC_ACQUIRE); count;
@@ -45,8 +61,9 @@ static void add_cell(struct fg_metric_series *series, const struct fg_metric_cel
     series->ended += fg_stat_read(&cell->ended);
     series->started += fg_stat_read(&cell->started);
     series->attempts += fg_stat_read(&cell->attempts);
-    fg_histogram_add_to(&series->durations, &cell->durations);
-    add(series->buckets, cell->buckets, FG_ARRAY_LEN(series->buckets));
+    add_durations(&cell->durations, series->buckets, &series->durations);
+    for (int code = 0; code < FG_STATUS_LEN; code++)
+        add_durations(__atomic_load_n(&cell->statuses[code], __ATOMIC_ACQUIRE), series->buckets, &series->durations);
     add_sizes(&series->sent, &cell->sent);
     add_sizes(&series->received, &cell->received);
     add_tries(&series->retries, &cell->retries);
@@ -97,20 +114,24 @@ void fg_metric_collect(struct fg_metric_all *all, const struct fg_metric_view *v
 
     for (size_t i = 0; i < cells_len; i++)
         series_len += begins_series(cells, i);
-    *all = (struct fg_metric_all){.series = fg_alloc_zero(FG_MAX(series_len, (size_t)1) * sizeof *all->series)};
+    *all = (struct fg_metric_all){.series = fg_alloc_zero(FG_MAX(series_len, (size_t)1) * sizeof *all->series),
+                                  .cells = cells};
     for (size_t i = 0; i < cells_len; i++) {
-        all->len += begins_series(cells, i);
+        if (begins_series(cells, i)) {
+            struct fg_metric_series *next = &all->series[all->len++];
+            next->cluster = cells[i]->cluster;
+            next->name = cells[i]->name;
+            next->cells = &cells[i];
+        }
         struct fg_metric_series *series = &all->series[all->len - 1];
-        series->cluster = cells[i]->cluster;
-        series->name = cells[i]->name;
+        series->cells_len++;
         add_cell(series, cells[i]);
     }
-    free(cells);
 }
 
 void fg_metric_collect_free(struct fg_metric_all *all)
 {
     free(all->series);
-    all->series = NULL;
-    all->len = 0;
+    free(all->cells);
+    *all = (struct fg_metric_all){0};
 }

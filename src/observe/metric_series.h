@@ -8,7 +8,9 @@
 #define FG_METRIC_CLASSES (FG_CLASS_IGNORED + 1)
 
 struct fg_metric_series {
-    const char *cluster, *name; /* the first cell's */
+    const char *cluster, *name;          /* the first cell's */
+    const struct fg_metric_cell **cells; /* of it, one per worker that has any */
+    size_t cells_len;
     uint64_t classes[FG_STATUS_LEN][FG_SOURCE_LEN][FG_METRIC_CLASSES];
     uint64_t buckets[FG_DURATION_BUCKETS + 1];
     struct fg_histogram_snapshot durations;
@@ -23,7 +25,12 @@ struct fg_metric_series {
 struct fg_metric_all {
     struct fg_metric_series *series; /* by name, then cluster */
     size_t len;
+    const struct fg_metric_cell **cells; /* in the same order */
 };
+
+/* Adds what calls of one status took. BUCKETS has FG_DURATION_BUCKETS + 1. */
+void fg_metric_add_status(const struct fg_metric_series *series, enum fg_status code, uint64_t *buckets,
+                          struct fg_histogram_snapshot *durations);
 
 /* TABLE_OFFSET of a fg_metric_table in struct fg_metrics. */
 void fg_metric_collect(struct fg_metric_all *all, const struct fg_metric_view *view, size_t table_offset);

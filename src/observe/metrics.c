@@ -85,13 +85,24 @@ static unsigned find_bucket(const uint64_t *bounds, unsigned len, uint64_t scale
     return low;
 }
 
-static unsigned observe(struct fg_metric_cell *cell, uint64_t duration_ns)
+static unsigned observe(struct fg_metric_durations *durations, uint64_t duration_ns)
 {
     unsigned bucket = find_bucket(fg_duration_bounds_us, FG_DURATION_BUCKETS, FG_US, duration_ns);
 
-    fg_histogram_observe(&cell->durations, duration_ns);
-    fg_stat_add(&cell->buckets[bucket], 1);
+    fg_histogram_observe(&durations->exponential, duration_ns);
+    fg_stat_add(&durations->buckets[bucket], 1);
     return bucket;
+}
+
+static struct fg_metric_durations *of_status(struct fg_metric_cell *cell, enum fg_status code)
+{
+    struct fg_metric_durations *durations = cell->statuses[code];
+
+    if (!durations) {
+        durations = fg_alloc_zero(sizeof *durations);
+        __atomic_store_n(&cell->statuses[code], durations, __ATOMIC_RELEASE);
+    }
+    return durations;
 }
 
 static void observe_size(struct fg_metric_sizes *sizes, uint64_t bytes, uint64_t messages)
@@ -157,7 +168,7 @@ void fg_metrics_call(struct fg_metric_cell *cell, const struct fg_outcome *outco
 
     fg_stat_add(&cell->ended, 1);
     count(cell, outcome);
-    unsigned bucket = observe(cell, duration_ns);
+    unsigned bucket = observe(of_status(cell, outcome->code), duration_ns);
     observe_size(&cell->sent, outcome->bytes_down, outcome->messages_down);
     observe_size(&cell->received, outcome->bytes_up, outcome->messages_up);
     if (outcome->retries | outcome->transparent_retries | outcome->hedges)
@@ -171,7 +182,7 @@ void fg_metrics_attempt(struct fg_metrics *metrics, const struct fg_outcome *out
     struct fg_metric_cell *cell = find(&metrics->attempts, outcome->cluster, outcome->endpoint);
 
     count(cell, outcome);
-    observe(cell, outcome->end_ns - outcome->start_ns);
+    observe(&cell->durations, outcome->end_ns - outcome->start_ns);
 }
 
 struct fg_metric_cell *fg_metrics_add_wait(struct fg_metrics *metrics, size_t route, struct fg_str name,
@@ -185,7 +196,7 @@ struct fg_metric_cell *fg_metrics_add_wait(struct fg_metrics *metrics, size_t ro
 
 void fg_metrics_wait(struct fg_metric_cell *cell, uint64_t waited_ns)
 {
-    observe(cell, waited_ns);
+    observe(&cell->durations, waited_ns);
 }
 
 void fg_metrics_init(struct fg_metrics *metrics, size_t routes)
@@ -205,6 +216,8 @@ static void cleanup_table(struct fg_metric_table *table)
             free(cell->counts);
             cell->counts = next;
         }
+        for (int code = 0; code < FG_STATUS_LEN; code++)
+            free(cell->statuses[code]);
         free(cell->exemplars);
         free(cell->cluster);
         free(cell->name);

@@ -34,16 +34,21 @@ struct fg_metric_tries {
     uint64_t sum, buckets[FG_TRY_BUCKETS + 1];
 };
 
+struct fg_metric_durations {
+    uint64_t buckets[FG_DURATION_BUCKETS + 1]; /* by the bounds above */
+    struct fg_histogram exponential;           /* the same durations */
+};
+
 struct fg_metric_cell {
     char *cluster, *name; /* a method, an endpoint, or a cause */
     uint32_t hash;
     struct fg_metric_count *counts;
-    struct fg_histogram durations;
-    uint64_t buckets[FG_DURATION_BUCKETS + 1]; /* the same durations, by the bounds above */
+    struct fg_metric_durations durations; /* of endpoints and causes */
     /* Of methods alone: */
-    uint64_t started, ended;               /* calls; both, so that what is open is their difference */
-    uint64_t attempts;                     /* that were begun */
-    struct fg_metric_sizes sent, received; /* what calls sent to the client, and received from it */
+    struct fg_metric_durations *statuses[FG_STATUS_LEN]; /* durations by code; published; NULL: there was none */
+    uint64_t started, ended;                             /* calls; both, so that what is open is their difference */
+    uint64_t attempts;                                   /* that were begun */
+    struct fg_metric_sizes sent, received;               /* what calls sent to the client, and received from it */
     struct fg_metric_tries retries, transparent_retries, hedges;
     uint64_t retry_delay_ns, retry_delay_buckets[FG_DURATION_BUCKETS + 1];
     struct fg_exemplar_slot *exemplars; /* by bucket; published; NULL: no call was traced */

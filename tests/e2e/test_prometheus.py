@@ -103,11 +103,14 @@ def load(gate, threads=4, each=60, channels=4):
 def assert_exact(metrics, sent):
     for (method, code), count in sent.calls.items():
         assert total(metrics, "fusegate_calls_total", method=f"/t.Echo/{method}", code=code) == count, (method, code)
+        by_status = {"grpc_method": f"/t.Echo/{method}", "grpc_status": code}
+        assert total(metrics, "grpc_server_call_duration_seconds_count", **by_status) == count, (method, code)
     assert total(metrics, "fusegate_calls_total") == sent.count()
     for method in {method for method, _ in sent.calls}:
         path = f"/t.Echo/{method}"
         count = sum(n for (of, _), n in sent.calls.items() if of == method)
         assert total(metrics, "grpc_stream_open_total", method=path) == count
+        assert total(metrics, "grpc_server_call_started_total", grpc_method=path) == count
         assert total(metrics, "grpc_stream_active", method=path) == 0
         assert total(metrics, "grpc_client_attempt_started_total", grpc_method=path, grpc_target="c") == count
         assert total(metrics, "fusegate_call_duration_seconds_count", method=path) == count
