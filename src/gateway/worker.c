@@ -297,7 +297,6 @@ int fg_worker_init(struct fg_worker *worker, struct fg_gateway *gateway, unsigne
         snprintf(error, error_len, "worker %u cannot make its event loop: %s", index, strerror(-result));
         return -1;
     }
-    fg_metrics_init(&worker->metrics, gateway->config->routes_len);
     worker->env = (struct fg_call_env){
         .loop = &worker->loop,
         .stats = &worker->stats,
@@ -311,6 +310,7 @@ int fg_worker_init(struct fg_worker *worker, struct fg_gateway *gateway, unsigne
         .random = 0x9E3779B97F4A7C15ull * (index + 1) ^ fg_clock_now_ns(),
         .sink = {on_attempt, on_call, worker, on_wait, on_start, on_attempt_start},
     };
+    fg_metrics_init(&worker->metrics, gateway->config->routes_len, worker->env.seed);
     fg_list_init(&worker->env.calls);
     init_log(worker);
     if (init_clusters(worker, error, error_len) != 0 || init_servers(worker, error, error_len) != 0) {

@@ -34,7 +34,7 @@ static char *copy(struct fg_str s)
 
 static struct fg_metric_cell *find(struct fg_metric_table *table, struct fg_str cluster, struct fg_str name)
 {
-    uint32_t hash = fg_hash(name.p, name.len, fg_hash(cluster.p, cluster.len, 0));
+    uint32_t hash = fg_hash(name.p, name.len, fg_hash(cluster.p, cluster.len, table->seed));
     uint32_t i = hash % FG_ARRAY_LEN(table->cells);
 
     for (; table->cells[i]; i = (i + 1) % FG_ARRAY_LEN(table->cells))
@@ -199,9 +199,10 @@ void fg_metrics_wait(struct fg_metric_cell *cell, uint64_t waited_ns)
     observe(&cell->durations, waited_ns);
 }
 
-void fg_metrics_init(struct fg_metrics *metrics, size_t routes)
+void fg_metrics_init(struct fg_metrics *metrics, size_t routes, uint32_t seed)
 {
     memset(metrics, 0, sizeof *metrics);
+    metrics->calls.seed = metrics->attempts.seed = metrics->waits.seed = seed;
     metrics->routes = fg_alloc_zero(FG_MAX(routes, (size_t)1) * FG_WAIT_LEN * sizeof(struct fg_metric_cell *));
 }
 

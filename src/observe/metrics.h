@@ -57,6 +57,7 @@ struct fg_metric_cell {
 struct fg_metric_table {
     struct fg_metric_cell *cells[2 * FG_METRICS_CELLS_MAX]; /* open addressing */
     uint32_t len;
+    uint32_t seed;   /* of the hashes */
     uint64_t others; /* times that something was counted as "other" because the table is full */
 };
 
@@ -67,7 +68,8 @@ struct fg_metrics {
     struct fg_metric_cell **routes;  /* by the route's index and cause: cells of `waits`; NULL: none yet */
 };
 
-void fg_metrics_init(struct fg_metrics *metrics, size_t routes);
+/* SEED is a number that clients, who choose methods, do not know: else they could choose such that all collide. */
+void fg_metrics_init(struct fg_metrics *metrics, size_t routes, uint32_t seed);
 void fg_metrics_cleanup(struct fg_metrics *metrics);
 
 /* A call has begun; the cell is for the rest of its life. CLUSTER "": it has no route, and is counted as "other". */

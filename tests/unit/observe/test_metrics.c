@@ -82,8 +82,8 @@ static void workers_are_summed_up(void **state)
     struct fg_outcome bad = outcome_of("/s/M", FG_STATUS_UNAVAILABLE, 300 * FG_MS);
     (void)state;
 
-    fg_metrics_init(&first, 2);
-    fg_metrics_init(&second, 2);
+    fg_metrics_init(&first, 2, 17);
+    fg_metrics_init(&second, 2, 17);
     for (int i = 0; i < 5; i++)
         count_call(&first, &ok);
     count_call(&second, &ok);
@@ -113,8 +113,8 @@ static void names_are_bounded_and_escaped(void **state)
     static struct fg_metrics metrics, empty;
     (void)state;
 
-    fg_metrics_init(&metrics, 2);
-    fg_metrics_init(&empty, 2);
+    fg_metrics_init(&metrics, 2, 17);
+    fg_metrics_init(&empty, 2, 17);
     struct fg_outcome hostile = outcome_of("/a\"b\\c\xff", FG_STATUS_OK, FG_MS);
     count_call(&metrics, &hostile);
     for (int i = 0; i < 5000; i++) {
@@ -134,6 +134,21 @@ static void names_are_bounded_and_escaped(void **state)
     fg_metrics_cleanup(&empty);
 }
 
+/* Who does not know the seed cannot choose names that collide. */
+static void names_are_hashed_with_the_seed(void **state)
+{
+    static struct fg_metrics first, second;
+    (void)state;
+
+    fg_metrics_init(&first, 2, 1);
+    fg_metrics_init(&second, 2, 2);
+    const struct fg_metric_cell *one = fg_metrics_call_started(&first, FG_STR("c"), FG_STR("/s/M"));
+    const struct fg_metric_cell *other = fg_metrics_call_started(&second, FG_STR("c"), FG_STR("/s/M"));
+    assert_int_not_equal(one->hash, other->hash);
+    fg_metrics_cleanup(&first);
+    fg_metrics_cleanup(&second);
+}
+
 static void has_not(const char *text, const char *part)
 {
     if (strstr(text, part))
@@ -147,8 +162,8 @@ static void methods_are_summed_up_over_clusters(void **state)
     struct fg_outcome one = outcome_of("/s/M", FG_STATUS_OK, FG_MS), other = one;
     (void)state;
 
-    fg_metrics_init(&first, 2);
-    fg_metrics_init(&second, 2);
+    fg_metrics_init(&first, 2, 17);
+    fg_metrics_init(&second, 2, 17);
     one.bytes_up = 15 + 20;
     one.messages_up = 3;
     one.bytes_down = 5 + 3000;
@@ -194,8 +209,8 @@ static void retries_are_counted_by_the_calls_that_had_any(void **state)
     struct fg_outcome once = outcome_of("/s/M", FG_STATUS_OK, FG_MS), retried = once;
     (void)state;
 
-    fg_metrics_init(&metrics, 2);
-    fg_metrics_init(&empty, 2);
+    fg_metrics_init(&metrics, 2, 17);
+    fg_metrics_init(&empty, 2, 17);
     retried.retries = 3;
     retried.transparent_retries = 1;
     retried.retry_delay_ns = 250 * FG_MS;
@@ -219,8 +234,8 @@ static void waits_are_counted_by_route_and_cause(void **state)
     static struct fg_metrics metrics, empty;
     (void)state;
 
-    fg_metrics_init(&metrics, 2);
-    fg_metrics_init(&empty, 2);
+    fg_metrics_init(&metrics, 2, 17);
+    fg_metrics_init(&empty, 2, 17);
     assert_null(fg_metrics_find_wait(&metrics, 1, FG_WAIT_GATE));
     struct fg_metric_cell *cell = fg_metrics_add_wait(&metrics, 1, FG_STR("/s/*"), FG_WAIT_GATE);
     assert_ptr_equal(fg_metrics_find_wait(&metrics, 1, FG_WAIT_GATE), cell);
@@ -242,8 +257,8 @@ static void endpoints_of_workers_are_summed_up(void **state)
     static struct fg_metrics first, second;
     (void)state;
 
-    fg_metrics_init(&first, 2);
-    fg_metrics_init(&second, 2);
+    fg_metrics_init(&first, 2, 17);
+    fg_metrics_init(&second, 2, 17);
     char *text = render(&first, &second);
 #define SUBCHANNEL(name, value)                                                                                        \
     has(text, "grpc_subchannel_" name "{grpc_target=\"c\",server_address=\"127.0.0.1:1\"} " value "\n")
@@ -275,8 +290,8 @@ static void openmetrics_has_exemplars(void **state)
     struct fg_exemplar older = a_trace;
     (void)state;
 
-    fg_metrics_init(&first, 2);
-    fg_metrics_init(&second, 2);
+    fg_metrics_init(&first, 2, 17);
+    fg_metrics_init(&second, 2, 17);
     quick.end_ns = quick.start_ns + FG_US;
     older.wall_ns -= FG_S;
     older.trace_id[0] = 1;
@@ -362,7 +377,7 @@ static void durations_have_exponential_histograms(void **state)
         .sources = &source, .sources_len = 1, .breakers = breakers, .breaker_config = no_breaker};
     (void)state;
 
-    fg_metrics_init(&metrics, 2);
+    fg_metrics_init(&metrics, 2, 17);
     count_call(&metrics, &outcome);
     fg_metrics_attempt(&metrics, &outcome);
     fg_metrics_wait(fg_metrics_add_wait(&metrics, 0, FG_STR("/"), FG_WAIT_GATE), 3 * FG_MS);
@@ -381,6 +396,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_are_summed_up),
         cmocka_unit_test(names_are_bounded_and_escaped),
+        cmocka_unit_test(names_are_hashed_with_the_seed),
         cmocka_unit_test(methods_are_summed_up_over_clusters),
         cmocka_unit_test(retries_are_counted_by_the_calls_that_had_any),
         cmocka_unit_test(waits_are_counted_by_route_and_cause),
