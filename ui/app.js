@@ -134,7 +134,7 @@ function onVisible() {
 
 // ---- keys, colours ----
 
-const isTyping = (target) => target.closest("input, select, textarea, dialog") !== null;
+const isTyping = (target) => target.closest("input, select, textarea, dialog[open]") !== null;
 
 function jump(id) {
     $(id).tabIndex = -1;
