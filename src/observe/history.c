@@ -174,23 +174,18 @@ static struct sum read_sum(const struct series *series)
             sum.failures += count->class == FG_CLASS_FAILURE || count->class == FG_CLASS_OVERLOAD ? calls : 0;
             sum.refused += is_refusal(count) ? calls : 0;
         }
-        sum.duration_ns += fg_stat_read(&part->cell->durations.sum_ns);
+        sum.duration_ns += fg_metrics_duration_ns(part->cell);
     }
     return sum;
 }
 
-static const uint64_t *bucket_of(const struct fg_histogram *durations, int bucket)
+static struct fg_histogram_snapshot read_durations(const struct series *series)
 {
-    return bucket == 0 ? &durations->zero_count : &durations->buckets[bucket - 1];
-}
-
-static uint32_t read_bucket(const struct series *series, int bucket)
-{
-    uint64_t total = 0;
+    struct fg_histogram_snapshot durations = {0};
 
     for (const struct part *part = series->parts; part; part = part->next)
-        total += fg_stat_read(bucket_of(&part->cell->durations, bucket));
-    return (uint32_t)total;
+        fg_metrics_add_durations(part->cell, &durations);
+    return durations;
 }
 
 static uint64_t read_stat(const struct fg_history *history, size_t offset)
@@ -229,11 +224,13 @@ static void add_gain(struct fg_histogram_snapshot *to, struct gain gain)
 /* Also adds them to ALL. */
 static void take_gains(struct series *series, struct step *step, struct fg_histogram_snapshot *all)
 {
+    struct fg_histogram_snapshot durations = read_durations(series);
     struct gain gains[BUCKETS];
     size_t len = 0;
 
     for (int i = 0; i < BUCKETS; i++) {
-        uint32_t now = read_bucket(series, i), gain = now - series->buckets[i];
+        uint32_t now = (uint32_t)(i == 0 ? durations.zero_count : durations.buckets[i - 1]);
+        uint32_t gain = now - series->buckets[i];
         series->buckets[i] = now;
         if (gain == 0)
             continue;

@@ -199,6 +199,28 @@ void fg_metrics_wait(struct fg_metric_cell *cell, uint64_t waited_ns)
     observe(&cell->durations, waited_ns);
 }
 
+void fg_metrics_add_durations(const struct fg_metric_cell *cell, struct fg_histogram_snapshot *sum)
+{
+    fg_histogram_add_to(sum, &cell->durations.exponential);
+    for (int code = 0; code < FG_STATUS_LEN; code++) {
+        const struct fg_metric_durations *durations = __atomic_load_n(&cell->statuses[code], __ATOMIC_ACQUIRE);
+        if (durations)
+            fg_histogram_add_to(sum, &durations->exponential);
+    }
+}
+
+uint64_t fg_metrics_duration_ns(const struct fg_metric_cell *cell)
+{
+    uint64_t sum_ns = fg_stat_read(&cell->durations.exponential.sum_ns);
+
+    for (int code = 0; code < FG_STATUS_LEN; code++) {
+        const struct fg_metric_durations *durations = __atomic_load_n(&cell->statuses[code], __ATOMIC_ACQUIRE);
+        if (durations)
+            sum_ns += fg_stat_read(&durations->exponential.sum_ns);
+    }
+    return sum_ns;
+}
+
 void fg_metrics_init(struct fg_metrics *metrics, size_t routes, uint32_t seed)
 {
     memset(metrics, 0, sizeof *metrics);

@@ -88,6 +88,11 @@ static inline struct fg_metric_cell *fg_metrics_find_wait(const struct fg_metric
 
 struct fg_metric_cell *fg_metrics_add_wait(struct fg_metrics *metrics, size_t route, struct fg_str name,
                                            enum fg_wait_cause cause);
+/* A cell's durations, whatever its kind, for any thread: all of them, added to SUM; and what they add up to, which is
+ * read without looking at the buckets. */
+void fg_metrics_add_durations(const struct fg_metric_cell *cell, struct fg_histogram_snapshot *sum);
+uint64_t fg_metrics_duration_ns(const struct fg_metric_cell *cell);
+
 /* A call has waited for so long in all. */
 void fg_metrics_wait(struct fg_metric_cell *cell, uint64_t waited_ns);
 

@@ -36,6 +36,8 @@ static void free_cells(struct fg_metric_table *table)
             next = count->next;
             free(count);
         }
+        for (int code = 0; code < FG_STATUS_LEN; code++)
+            free((*at)->statuses[code]);
         free((*at)->cluster);
         free((*at)->name);
         free(*at);
@@ -93,13 +95,18 @@ static void call(struct world *world, int worker, const char *method, enum fg_cl
 {
     struct fg_metric_cell *cell = cell_of(&world->metrics[worker].calls, "c", method);
 
-    count(cell, class == FG_CLASS_SUCCESS ? FG_STATUS_OK : FG_STATUS_UNAVAILABLE, source, class);
-    fg_histogram_observe(&cell->durations, duration_ns);
+    enum fg_status code = class == FG_CLASS_SUCCESS ? FG_STATUS_OK : FG_STATUS_UNAVAILABLE;
+
+    count(cell, code, source, class);
+    if (!cell->statuses[code])
+        cell->statuses[code] = fg_alloc_zero(sizeof *cell->statuses[code]);
+    fg_histogram_observe(&cell->statuses[code]->exponential, duration_ns);
 }
 
 static void wait_for(struct world *world, int worker, const char *route, enum fg_wait_cause cause, uint64_t waited_ns)
 {
-    fg_histogram_observe(&cell_of(&world->metrics[worker].waits, route, fg_wait_name(cause))->durations, waited_ns);
+    fg_histogram_observe(&cell_of(&world->metrics[worker].waits, route, fg_wait_name(cause))->durations.exponential,
+                         waited_ns);
 }
 
 static void succeed(struct world *world, int worker, const char *method, uint64_t duration_ns)
