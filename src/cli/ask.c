@@ -159,7 +159,7 @@ static bool is_denied(const struct fg_ask *ask, unsigned status)
     if (status == 401)
         complain(ask, ask->token ? "the gateway takes another token" : "the gateway asks for a token",
                  "--token or FUSEGATE_TOKEN say it; it is admin.token of its configuration");
-    else if (status == 403 && !ask->acts)
+    else if (status == 403 && !ask->acts && !ask->shows)
         complain(ask, "the gateway does not answer to this name", "ask for 127.0.0.1, [::1] or localhost");
     else
         return false;
@@ -288,6 +288,7 @@ int fg_ask_print(const struct fg_ask *ask, const char *target)
 /* ---- lines ---- */
 
 struct lines {
+    const struct fg_http_answer *reader;
     bool (*on_line)(void *context, const char *line);
     void *context;
     char *text;
@@ -300,7 +301,7 @@ static void split(void *context, const char *data, size_t len)
     struct lines *lines = context;
 
     for (size_t i = 0; i < len && !lines->stop; i++) {
-        if (data[i] != '\n') {
+        if (data[i] != '\n' || lines->reader->status != 200) { /* else it says what is wrong */
             if (lines->len < MAX_LINE_BYTES)
                 lines->text[lines->len++] = data[i];
             continue;
@@ -316,7 +317,8 @@ int fg_ask_follow(const struct fg_ask *ask, const char *target, bool (*on_line)(
                   void *context)
 {
     struct fg_http_answer *reader = fg_alloc(sizeof *reader);
-    struct lines lines = {.on_line = on_line, .context = context, .text = fg_alloc(MAX_LINE_BYTES + 1)};
+    struct lines lines = {
+        .reader = reader, .on_line = on_line, .context = context, .text = fg_alloc(MAX_LINE_BYTES + 1)};
 
     fg_http_answer_begin(reader, split, &lines);
     int result = get(ask, target, reader, &lines.stop);
