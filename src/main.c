@@ -18,6 +18,7 @@ static const struct command {
     {"events", fg_cli_events, "events [--follow]           when which breaker changed, and why"},
     {"streams", fg_cli_streams, "streams                     calls in progress, and what each waits for"},
     {"trace", fg_cli_trace, "trace [--seconds N]         what held calls up, and who held what they waited for"},
+    {"tap", fg_cli_tap, "tap [--match METHOD]        calls as they happen: headers, messages, what became of them"},
     {"clusters", fg_cli_clusters, "clusters                    endpoints, their load and their breakers"},
     {"top", fg_cli_top, "top                         a live view of it all; ? shows the keys"},
     {"call", fg_cli_call, "call [options] URL/package.Service/Method [JSON|@FILE|-]   call a service in any dialect"},

@@ -24,5 +24,6 @@ int fg_cli_clusters(int argc, char **argv);
 int fg_cli_call(int argc, char **argv);
 int fg_cli_top(int argc, char **argv);
 int fg_cli_openapi(int argc, char **argv);
+int fg_cli_tap(int argc, char **argv);
 
 #endif
