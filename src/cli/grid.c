@@ -118,7 +118,7 @@ static void put_row(const struct fg_grid *grid, const char *const *cells)
 
 static void put_headings(const struct fg_grid *grid)
 {
-    const char *cells[FG_GRID_COLUMNS];
+    const char *cells[FG_GRID_COLUMNS] = {NULL};
 
     for (size_t i = 0; i < grid->columns; i++)
         cells[i] = grid->headings[i] + (grid->headings[i][0] == '>');
