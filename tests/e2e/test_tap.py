@@ -301,6 +301,19 @@ def test_headers_that_are_redacted(gateway, backend):
     assert "s3same" not in str(tap.events)
 
 
+def test_what_a_client_marks_as_sensitive_and_what_an_endpoint_answers(gateway, backend):
+    gate = gateway(CONFIG.replace(", descriptors: $set", "") + "tap: {redact_headers: [X-Large]}", backend=backend.address)
+    tap = Tap(gate)
+    client = Client(gate)
+    client.call(b"", "/t.Echo/Unary", ("x-mine", "s3same", True), ("do-headers", "20"), ("do-trailers", "20"))
+    client.close()
+    tap.wait("end")
+    assert headers(tap.one("begin"))["x-mine"] == "[redacted]"
+    for event in tap.one("headers"), tap.one("trailers"):
+        assert headers(event)["x-large"] == "[redacted]"
+    assert headers(tap.one("headers"))["x-bytes-bin"] == "AP8" and "s3same" not in str(tap.events)
+
+
 def test_fields_that_are_redacted(gateway, backend, tmp_path):
     gate = gateway(CONFIG + SECRETS, backend=backend.address, set=compile_set(tmp_path))
     tap = Tap(gate)
