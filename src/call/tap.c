@@ -350,6 +350,15 @@ static void put_messages(struct fg_call *call, struct fg_tap_record head, struct
     }
 }
 
+/* A body is like one message; in a tunnel each piece is, since there is no end of it. */
+static void put_bytes(struct fg_call *call, struct fg_tap_record head, struct side *side, struct fg_buf buf)
+{
+    struct fg_tap_piece piece = {.number = ++side->number, .len = (uint32_t)buf.len, .at = call->tunnel ? 0 : side->at};
+
+    put_piece(call, head, piece, buf.data, piece.len);
+    side->at += (uint32_t)FG_MIN(buf.len, (size_t)(UINT32_MAX - side->at));
+}
+
 void fg_tap_on_data(struct fg_call *call, bool down, struct fg_buf buf, bool end)
 {
     struct fg_tap_record head = {.down = down};
@@ -357,8 +366,7 @@ void fg_tap_on_data(struct fg_call *call, bool down, struct fg_buf buf, bool end
 
     if (buf.len > 0 && call->opaque) {
         head.kind = FG_TAP_BYTES;
-        struct fg_tap_piece piece = {.number = ++side->number, .len = (uint32_t)buf.len};
-        put_piece(call, head, piece, buf.data, piece.len);
+        put_bytes(call, head, side, buf);
     } else if (buf.len > 0) {
         head.kind = FG_TAP_MESSAGE;
         put_messages(call, head, side, buf.data, buf.len);

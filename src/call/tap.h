@@ -58,7 +58,7 @@ struct fg_tap_begin {
 
 struct fg_tap_piece {
     uint64_t number;     /* of the message, from 1 */
-    uint32_t len;        /* of the whole message; of bytes without messages: of this piece */
+    uint32_t len;        /* of the whole message; of bytes without messages: of this piece, AT being in the body */
     uint32_t at, copied; /* where in it these bytes are, and how many follow */
     bool compressed;
 };

@@ -114,6 +114,15 @@ def test_plain_http_has_bytes_instead_of_messages(gateway, service, version):
     assert [one["base64"] for one in tap.of("data")[-2:]] == ["AP8=", "AP8="]
 
 
+def test_of_a_long_body_the_beginning_is_shown(gateway, service):
+    gate = gateway(HTTP, service=service.address, more="")
+    tap = Tap(gate, max_bytes=10_000)
+    assert request(gate, "h2", "/a", "text/plain", b"m" * 3_000_000).body == b"m" * 3_000_000
+    assert tap.one("end")["bytes_down"] == 3_000_000
+    for direction in ("request", "response"):
+        assert sum(len(one["text"]) for one in tap.of("data", direction=direction)) == 10_000
+
+
 # ---- streams ----
 
 def test_the_messages_of_a_stream_come_as_they_are_sent(gate):
