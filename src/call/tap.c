@@ -8,6 +8,7 @@
 #define FIELDS_BYTES 16384u /* of one header block; fields beyond are left out */
 #define NAME_BYTES   255u   /* of an endpoint, in an end */
 #define REASON_BYTES 100u
+#define PATH_BYTES   4096u /* of what a client sent */
 
 _Static_assert(sizeof(struct fg_tap_record) + sizeof(struct fg_tap_end) + NAME_BYTES + REASON_BYTES <= FG_TAP_END_BYTES,
                "the end of each call has its room");
@@ -285,6 +286,16 @@ void fg_tap_on_begin(struct fg_call *call)
 }
 
 /* ---- what follows ---- */
+
+void fg_tap_on_client(struct fg_call *call, struct fg_str method, struct fg_str path)
+{
+    struct fg_tap_client client = {(uint32_t)method.len};
+    const struct fg_str body[] = {
+        bytes_of(&client, sizeof client), method, {path.p, FG_MIN(path.len, (size_t)PATH_BYTES)}};
+
+    if (!fg_str_eq(method, FG_STR("POST")) || !fg_str_eq(path, path_of(call))) /* else it says nothing new */
+        put_all(call, (struct fg_tap_record){.kind = FG_TAP_CLIENT}, body, FG_ARRAY_LEN(body));
+}
 
 void fg_tap_on_fields(struct fg_call *call, enum fg_tap_kind kind, const struct fg_headers *fields)
 {

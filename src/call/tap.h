@@ -18,6 +18,7 @@
 
 enum fg_tap_kind {
     FG_TAP_BEGIN,       /* struct fg_tap_begin, then fields */
+    FG_TAP_CLIENT,      /* what the client sent instead: struct fg_tap_client, then method and path */
     FG_TAP_HEADERS,     /* of the answer: fields */
     FG_TAP_MESSAGE,     /* struct fg_tap_piece, then bytes */
     FG_TAP_BYTES,       /* of a call without messages: struct fg_tap_piece, then bytes */
@@ -55,6 +56,10 @@ struct fg_tap_begin {
 };
 
 #define FG_TAP_NO_CLUSTER UINT32_MAX
+
+struct fg_tap_client {
+    uint32_t method_len;
+};
 
 struct fg_tap_piece {
     uint64_t number;     /* of the message, from 1 */
@@ -134,6 +139,7 @@ bool fg_tap_is_wanted(const char *wanted, struct fg_str text);
 /* ---- what happens to a call; where nobody taps, one branch before these ---- */
 
 void fg_tap_on_begin(struct fg_call *call);
+void fg_tap_on_client(struct fg_call *call, struct fg_str method, struct fg_str path);
 void fg_tap_on_fields(struct fg_call *call, enum fg_tap_kind kind, const struct fg_headers *fields);
 void fg_tap_on_data(struct fg_call *call, bool down, struct fg_buf buf, bool end);
 void fg_tap_on_attempt(struct fg_call *call, enum fg_tap_kind kind, const struct fg_attempt *attempt);
@@ -145,6 +151,13 @@ static inline void fg_tap_begin(struct fg_call *call)
 {
     if (call->env->tap)
         fg_tap_on_begin(call);
+}
+
+/* The client's own request line, for calls that became gRPC on their way. */
+static inline void fg_tap_client(struct fg_call *call, struct fg_str method, struct fg_str path)
+{
+    if (call->tap)
+        fg_tap_on_client(call, method, path);
 }
 
 static inline void fg_tap_headers(struct fg_call *call, const struct fg_headers *fields)

@@ -166,8 +166,10 @@ static json_t *content_of(const json_t *events, const char *direction, const cha
 
 static json_t *request_of(const json_t *events, const json_t *begin, const json_t *end)
 {
-    const char *path = field_of(begin, ":path"), *scheme = field_of(begin, ":scheme");
-    const char *host = field_of(begin, ":authority"), *method = field_of(begin, ":method");
+    const json_t *client = find(events, "client");
+    const char *path = client ? fg_answer_text(client, "path") : field_of(begin, ":path");
+    const char *method = client ? fg_answer_text(client, "method") : field_of(begin, ":method");
+    const char *host = field_of(begin, ":authority"), *scheme = field_of(begin, ":scheme");
     json_t *fields = json_array();
     char *url = NULL;
     size_t len = 0;
@@ -232,6 +234,7 @@ static json_t *entry_of(const json_t *events, const json_t *end)
     static const char *const kept[] = {"call", "code", "source", "reason", "endpoint", "attempts", "waits_ms"};
     json_t *call = json_object();
 
+    json_object_set(call, "method", json_object_get(begin, "method"));
     json_object_set(call, "dialect", json_object_get(begin, "dialect"));
     json_object_set(call, "cluster", json_object_get(begin, "cluster"));
     for (size_t i = 0; i < FG_ARRAY_LEN(kept); i++)

@@ -101,6 +101,18 @@ static void put_begin(const struct print *p, const json_t *event)
     put_fields(p, event);
 }
 
+static void put_client(const struct print *p, const json_t *event)
+{
+    begin_line(p, event);
+    fputs("  as ", p->out);
+    put_name(p, PLAIN, event, "method");
+    fputc(' ', p->out);
+    if (json_is_true(json_object_get(event, "hidden")))
+        put(p, DIM, "not shown");
+    put_name(p, PLAIN, event, "path");
+    fputc('\n', p->out);
+}
+
 /* JSON strings may hold what steers a terminal: the C1 controls, and what a peer puts into text. */
 static void put_json(const struct print *p, const json_t *json)
 {
@@ -242,9 +254,9 @@ static bool on_event(struct fg_tap_output *output, const char *kind, const json_
         const char *kind;
         void (*put)(const struct print *p, const json_t *event);
     } kinds[] = {
-        {"begin", put_begin},     {"message", put_message}, {"data", put_message},        {"headers", put_answer},
-        {"trailers", put_answer}, {"attempt", put_attempt}, {"attempt_end", put_attempt}, {"wait", put_wait},
-        {"reply", put_reply},     {"end", put_end},         {"missed", put_missed}};
+        {"begin", put_begin},    {"client", put_client},   {"message", put_message}, {"data", put_message},
+        {"headers", put_answer}, {"trailers", put_answer}, {"attempt", put_attempt}, {"attempt_end", put_attempt},
+        {"wait", put_wait},      {"reply", put_reply},     {"end", put_end},         {"missed", put_missed}};
     const struct print *p = (const struct print *)(const void *)output;
 
     for (size_t i = 0; i < FG_ARRAY_LEN(kinds); i++)

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "call/route.h"
+#include "call/tap.h"
 #include "dialect/cors.h"
 
 static struct fg_face *face_of(const struct fg_stream *stream)
@@ -194,6 +195,7 @@ bool fg_face_begin(struct fg_call *call)
     struct fg_face *face = face_of(call->down);
 
     face->call = call;
+    fg_tap_client(call, face->method, face->target);
     call->deferred = face->ops->whole;
     if (!face->refusal.message.p)
         return fg_grpc_begin(call);
@@ -223,6 +225,7 @@ void fg_face_start(struct fg_call_env *env, const struct fg_face_ops *ops, struc
 {
     struct fg_face *face = fg_arena_alloc(client->arena, ops->bytes);
     const struct fg_header *path = fg_headers_get(request, FG_TOKEN_PATH);
+    const struct fg_header *method = fg_headers_get(request, FG_TOKEN_METHOD);
     struct fg_headers canonical;
 
     memset(face, 0, ops->bytes);
@@ -235,6 +238,8 @@ void fg_face_start(struct fg_call_env *env, const struct fg_face_ops *ops, struc
     face->request_ended = flags & FG_H2_END_STREAM;
     client->events = &client_events;
     client->user = face;
+    face->method = method ? method->value : FG_STR("");
+    face->target = path ? path->value : FG_STR("");
     const char *query = path ? memchr(path->value.p, '?', path->value.len) : NULL;
     face->path = !path   ? FG_STR("")
                  : query ? (struct fg_str){path->value.p, (size_t)(query - path->value.p)}

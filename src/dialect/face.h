@@ -39,6 +39,7 @@ struct fg_face {
     struct fg_reply refusal;
     unsigned http_status;              /* with which it is refused; 0: as the code says */
     struct fg_str path;                /* of the method */
+    struct fg_str method, target;      /* as the client sent them; until the call has begun */
     const struct fg_config_cors *cors; /* NULL: the route has none */
     struct fg_str origin;              /* of the page that asks; empty: no page */
     struct fg_arena *arena;

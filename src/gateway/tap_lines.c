@@ -391,12 +391,32 @@ static void put_data(struct fg_tap_session *session, struct fg_tap_seen *seen, c
     fg_tap_take_piece(session, seen, record, &piece, body + sizeof piece, out);
 }
 
+/* What is a field of the message may stand in it: in the path, in the query, or all of them in one parameter. */
+static void put_client(struct fg_tap_session *session, struct fg_tap_seen *seen, const struct fg_tap_record *record,
+                       const char *body, FILE *out)
+{
+    struct fg_tap_client client;
+    struct fg_str rest = {body + sizeof client, record->len - sizeof client};
+
+    memcpy(&client, body, sizeof client);
+    fg_tap_begin_line(session, "client", seen, record->at_ns, out);
+    put_text(out, "method", (struct fg_str){rest.p, client.method_len});
+    if (session->hide.paths_len > 0)
+        fputs(", \"hidden\": true", out);
+    else
+        put_text(out, "path", (struct fg_str){rest.p + client.method_len, rest.len - client.method_len});
+    fputs("}\n", out);
+}
+
 static void put_event(struct fg_tap_session *session, struct fg_tap_seen *seen, const struct fg_tap_record *record,
                       const char *body, FILE *out)
 {
     bool *gzip = record->kind == FG_TAP_HEADERS ? &seen->gzip_down : NULL;
 
     switch ((enum fg_tap_kind)record->kind) {
+    case FG_TAP_CLIENT:
+        put_client(session, seen, record, body, out);
+        break;
     case FG_TAP_HEADERS:
     case FG_TAP_TRAILERS:
         fg_tap_flush_message(session, seen, true, out);

@@ -88,6 +88,13 @@ def test_rest_looks_like_grpc(gateway, backend, tmp_path, version):
     assert tap.one("message", direction="request")["json"] == {"id": "17", "shelf": "top"}
     assert tap.one("message", direction="response")["json"] == {"id": "17", "shelf": "top"}
     assert tap.one("begin")["dialect"] == "rest" and tap.one("end")["code"] == "OK"
+    client = tap.one("client")
+    assert (client["method"], client["path"]) == ("GET", "/v1/orders/17?shelf=top")
+    hides = gateway(CONFIG + "tap: {redact_fields: [shelf]}", backend=backend.address, set=rest_set(tmp_path))
+    tap = Tap(hides)
+    assert request(hides, version, "/v1/orders/17?shelf=s3same", "application/json", method="GET").status == 200
+    assert tap.wait("message", 2)[0]["json"] == {"id": "17", "shelf": "[redacted]"}
+    assert tap.one("end")["code"] == "OK" and tap.one("client")["hidden"] is True and "s3same" not in str(tap.events)
 
 
 @pytest.fixture

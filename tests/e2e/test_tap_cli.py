@@ -15,6 +15,7 @@ from backends import Echo, code_of
 from faces import envelope, request
 from gateway import BINARY, CHANNEL, TIMEOUT, free_port, wait_for
 from reflection import compile_set
+from rest_proto import compile_set as rest_set
 from test_http_service import Service
 from test_tap import CONFIG, HTTP, SECRETS
 from test_tap_bounds import PLAIN
@@ -156,6 +157,21 @@ def test_har_is_whole_at_any_time(gate, tmp_path):
     assert entries[3]["_call"]["dialect"].startswith("connect")
     assert entries[3]["response"]["content"]["text"] == '{"id":"5","items":[{"price":0.1}]}'
     assert tap.interrupt()[0] != 0 and len(read_har(path)) == 4
+
+
+def test_har_of_rest(gateway, backend, tmp_path):
+    gate = gateway(CONFIG, backend=backend.address, set=rest_set(tmp_path))
+    path = tmp_path / "calls.har"
+    tap = Command(gate, "-o", str(path), "--count", "1")
+    lines = Command(gate, "--count", "1")
+    assert request(gate, "h2", "/v1/orders/17?shelf=top", "text/plain", method="GET").status == 200
+    assert tap.wait()[0] == 0
+    entry, = read_har(path)
+    assert entry["request"]["method"] == "GET" and entry["request"]["url"] == f"http://{gate.address}/v1/orders/17?shelf=top"
+    assert entry["request"]["queryString"] == [{"name": "shelf", "value": "top"}]
+    assert json.loads(entry["response"]["content"]["text"]) == {"id": "17", "shelf": "top"}
+    assert entry["_call"]["method"] == "/t.Echo/Unary" and entry["_call"]["dialect"] == "rest"
+    assert "as GET /v1/orders/17?shelf=top" in lines.wait()[1]
 
 
 def test_har_of_plain_http(gateway, tmp_path):
