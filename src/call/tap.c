@@ -174,8 +174,9 @@ static bool matches(const struct fg_tap_filter *filter, const struct fg_call *ca
 {
     char peer[FG_ADDRESS_TEXT_BYTES] = "";
 
-    if (!is_method_wanted(filter->method, path_of(call)) ||
-        !fg_tap_is_wanted(filter->dialect, fg_str_from(call->dialect->name)) || !has_field(filter, &call->request))
+    if ((filter->method[0] && !is_method_wanted(filter->method, path_of(call))) ||
+        (filter->dialect[0] && !fg_tap_is_wanted(filter->dialect, fg_str_from(call->dialect->name))) ||
+        !has_field(filter, &call->request))
         return false;
     if (filter->peer[0])
         fg_address_format(call->peer, peer, sizeof peer);

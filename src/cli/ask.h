@@ -18,7 +18,7 @@ struct fg_ask {
     int timeout_ms;      /* for the gateway to say something; 0: as long as it may have reason to be silent */
     char *problem;       /* what went wrong is put here instead of being said; NULL: it is said */
     size_t problem_len;
-    bool shows;          /* what not everybody may see: the gateway itself says why it refuses that */
+    bool shows; /* what not everybody may see: the gateway itself says why it refuses that */
 };
 
 /* Members of a list of struct fg_arg. */

@@ -6,7 +6,7 @@
 #include "gateway/inspect_int.h"
 #include "gateway/tap_int.h"
 
-#define READ_MAX     (1u << 20) /* bytes of records that are looked at in one turn */
+#define READ_MAX     (512u << 10) /* bytes of records that are looked at in one turn */
 #define SAY_EVERY_NS FG_S
 
 /* ---- at the workers ---- */
@@ -31,8 +31,8 @@ static void run_attach(struct fg_mail *mail)
     struct fg_worker *worker = &message->session->gateway->workers[message->worker];
 
     fg_tap_attach(&worker->env, &worker->tap, &message->session->sinks[message->worker]);
-    if (message->worker == 0)
-        FG_COUNT(&worker->stats, taps_opened);
+    if (__atomic_add_fetch(&message->session->attached, 1, __ATOMIC_RELAXED) == message->session->sinks_len)
+        FG_COUNT(&worker->stats, taps_opened); /* all workers have it */
     free(message);
 }
 
@@ -44,7 +44,7 @@ static void run_detach(struct fg_mail *mail)
 
     fg_tap_detach(&worker->env, &worker->tap, &session->sinks[message->worker]);
     fg_ring_cleanup(&session->sinks[message->worker].ring);
-    if (message->worker == 0)
+    if (__atomic_add_fetch(&session->detached, 1, __ATOMIC_RELAXED) == session->sinks_len)
         FG_COUNT(&worker->stats, taps_closed);
     free(message);
     unref(session);
@@ -74,15 +74,15 @@ static struct fg_tap_session *session_new(struct fg_gateway *gateway, const stru
     struct fg_tap_session *session = fg_alloc_zero(sizeof *session);
     const struct fg_config_tap *config = &gateway->config->tap;
     struct fg_tap_filter *filter = &session->query.filter;
-    bool is_late = query->endpoint[0] || query->code >= 0 || query->failed;
     uint64_t now_ns = fg_clock_now_ns();
 
     session->gateway = gateway;
     session->query = *query;
+    session->is_late = query->endpoint[0] || query->code >= 0 || query->failed;
     filter->interval_ns = FG_S / query->rate;
     filter->burst_ns = FG_S / 4;
     filter->max_bytes = (uint32_t)query->max_bytes;
-    filter->count = is_late ? 0 : query->count;
+    filter->count = session->is_late ? 0 : query->count;
     session->end_ns = query->seconds ? now_ns + query->seconds * FG_S : FG_NEVER;
     session->wall_offset_ns = fg_clock_wall_ns() - now_ns;
     session->said_ns = now_ns;

@@ -1,4 +1,5 @@
-/* Sessions of /tap from inside: tap.c has their lives, tap_lines.c the lines, tap_message.c what messages hold. */
+/* Sessions of /tap from inside: tap.c has their lives, tap_lines.c the lines, tap_fields.c and
+ * tap_message.c what stands in them. */
 #ifndef FG_GATEWAY_TAP_INT_H
 #define FG_GATEWAY_TAP_INT_H
 
@@ -34,8 +35,10 @@ struct fg_tap_seen {
 struct fg_tap_session {
     struct fg_gateway *gateway;
     uint64_t id;
-    unsigned refs; /* atomic: the admin's, and one for each worker that has a sink */
+    unsigned refs;               /* atomic: the admin's, and one for each worker that has a sink */
+    unsigned attached, detached; /* atomic: workers that have, and have let go of it */
     struct fg_tap_query query;
+    bool is_late;              /* only the end of a call says whether it is wanted */
     struct fg_tap_sink *sinks; /* by worker */
     unsigned sinks_len;
     unsigned next_worker;    /* whose records are looked at first */
@@ -59,6 +62,15 @@ void fg_tap_seen_free(struct fg_tap_session *session, struct fg_tap_seen *seen);
 /* {"event": "...", "call": "W-N", "time": "...", "time_us": N; the rest and what closes it follow. */
 void fg_tap_begin_line(const struct fg_tap_session *session, const char *event, const struct fg_tap_seen *seen,
                        uint64_t at_ns, FILE *out);
+
+/* ---- tap_fields.c ---- */
+
+/* The next field of a record; false: there is none. */
+bool fg_tap_next_field(struct fg_str *rest, struct fg_tap_field *field, struct fg_str *name, struct fg_str *value);
+
+/* All of them, redacted, and whether anything follows. *GZIP (NULL: not looked for) is set by grpc-encoding. */
+void fg_tap_put_fields(const struct fg_tap_session *session, const struct fg_tap_record *record, struct fg_str fields,
+                       bool *gzip, FILE *out);
 
 /* ---- tap_message.c ---- */
 

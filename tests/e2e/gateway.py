@@ -21,7 +21,7 @@ CHANNEL = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0), ("
            ("grpc.max_receive_message_length", 32 << 20), ("grpc.max_send_message_length", 32 << 20),
            ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_metadata_size", 1 << 20)]
 GAUGES = ("downstream_connections", "downstream_streams", "upstream_streams", "calls_active", "attempts_active",
-          "calls_pending")
+          "calls_pending", "taps_active")
 
 
 def wait_for(what, condition, timeout=TIMEOUT):

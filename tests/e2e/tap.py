@@ -1,6 +1,7 @@
 """A client of /tap: reads its lines in a thread of its own, and waits for events."""
 import http.client
 import json
+import socket
 import threading
 import urllib.parse
 
@@ -11,7 +12,7 @@ class Tap:
     """One session. It is there when this returns."""
 
     def __init__(self, gate, token=None, **query):
-        self.gate = gate
+        gate.owns(self)
         self.events = []
         self.ended = threading.Event()
         host, port = gate.admin.rsplit(":", 1)
@@ -54,8 +55,9 @@ class Tap:
         return found[0]
 
     def close(self):
-        self.answer.fp.raw._sock.shutdown(2)
-        self.ended.wait(TIMEOUT)
+        if not self.ended.is_set():
+            self.answer.fp.raw._sock.shutdown(socket.SHUT_RDWR)
+        assert self.ended.wait(TIMEOUT)
         self.connection.close()
 
 

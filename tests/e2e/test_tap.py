@@ -234,6 +234,18 @@ admin: {address: $admin, token: s3cret}
     assert tap.wait("end", call=wait["call"])[0]["waits_ms"]["gate"] > 100
 
 
+def test_messages_that_have_to_wait_for_their_limit(gateway, backend):
+    gate = gateway("""
+listeners: [{address: $listen}]
+routes: [{cluster: c, message_limit: {rate: 5/s, burst: 1, action: delay}}]
+clusters: {c: {endpoints: [$backend]}}
+admin: {address: $admin, token: s3cret}
+""", backend=backend.address)
+    tap = Tap(gate)
+    assert Echo(gate.channel()).client_stream(iter([b"a"] * 3), timeout=TIMEOUT) == b"3"
+    assert tap.wait("wait")[0]["cause"] == "message_rate" and tap.one("end")["waits_ms"]["message_rate"] > 100
+
+
 def test_a_tunnel(gateway):
     service = WebSocketService()
     try:
