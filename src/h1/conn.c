@@ -226,8 +226,10 @@ bool fg_h1_conn_wants_read(const struct fg_h1_conn *conn)
 {
     const struct fg_h1_stream *stream = conn->stream;
 
-    if (conn->failed || !stream)
-        return !conn->failed;
+    if (conn->failed || conn->peer_ended)
+        return false;
+    if (!stream)
+        return true;
     if (stream->recv_pending > conn->options->window)
         return false;
     if (stream->tunnel && stream->recv_ended)

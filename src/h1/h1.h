@@ -83,6 +83,7 @@ struct fg_h1_conn {
     enum fg_h1_fault fault;
     bool failed;      /* nothing more is read */
     bool closing;     /* no exchange after this one */
+    bool peer_ended;  /* there is nothing more to read */
     bool output_told; /* on_output was called since the last pull */
     bool blocked;
     bool in_engine;
@@ -93,8 +94,8 @@ size_t fg_h1_stream_bytes(size_t user_bytes);
 
 void fg_h1_conn_init(struct fg_h1_conn *conn, const struct fg_h1_options *options);
 void fg_h1_conn_recv(struct fg_h1_conn *conn, struct fg_chunk *chunk, const uint8_t *data, size_t len);
-/* The peer will send nothing more. What is complete by that is told. True: its tunnel goes on in the other direction;
- * false: the rest ends, and the connection. */
+/* The peer will send nothing more. What is complete by that is told. True: its tunnel goes on in the other direction,
+ * or what it said has yet to be written; false: the rest ends, and the connection. */
 bool fg_h1_conn_eof(struct fg_h1_conn *conn);
 bool fg_h1_conn_wants_read(const struct fg_h1_conn *conn);
 void fg_h1_conn_pull(struct fg_h1_conn *conn, size_t max_bytes);

@@ -363,12 +363,13 @@ bool fg_h1_conn_eof(struct fg_h1_conn *conn)
 {
     struct fg_h1_stream *stream = conn->stream;
 
-    conn->closing = true;
+    conn->closing = conn->peer_ended = true;
     if (!stream)
         forget(conn);
     if (!stream || conn->failed)
         return false;
-    if (fg_h1_is_server(conn) && stream->tunnel != FG_H1_TUNNEL_OPEN) /* a client that closes is gone */
+    bool tunnel = stream->tunnel == FG_H1_TUNNEL_OPEN;
+    if (fg_h1_is_server(conn) && !tunnel) /* a client that closes is gone */
         return false;
     conn->in_engine = true;
     if (stream->head_received && !stream->recv_ended && fg_h1_body_eof(&stream->body)) {
@@ -379,7 +380,6 @@ bool fg_h1_conn_eof(struct fg_h1_conn *conn)
     }
     conn->in_engine = false;
     fg_h1_tell_output(conn); /* reading is over */
-    bool goes_on = conn->stream && conn->stream->tunnel == FG_H1_TUNNEL_OPEN;
     fg_h1_reap(conn);
-    return goes_on;
+    return tunnel && !conn->failed;
 }
