@@ -130,11 +130,35 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
 
 /* ---- writing ---- */
 
+static void watch_for(struct fg_conn *conn, unsigned wanted)
+{
+    unsigned interest = fg_pipe_interest(&conn->pipe, wanted);
+
+    if (!conn->unwatched) {
+        fg_watch_set_interest(conn->side->loop, &conn->watch, interest);
+    } else if (interest != 0) {
+        conn->watch.interest = interest;
+        conn->unwatched = fg_watch_add(conn->side->loop, &conn->watch) != 0;
+        if (conn->unwatched)
+            fg_conn_close(conn, "the descriptor cannot be watched");
+    }
+}
+
 static void update_interest(struct fg_conn *conn, bool blocked)
 {
     conn->read_paused = conn->out->bytes > BACKLOG_BYTES || !conn->engine->wants_read(conn);
-    unsigned wanted = (conn->read_paused ? 0u : FG_READABLE) | (blocked ? FG_WRITABLE : 0u);
-    fg_watch_set_interest(conn->side->loop, &conn->watch, fg_pipe_interest(&conn->pipe, wanted));
+    watch_for(conn, (conn->read_paused ? 0u : FG_READABLE) | (blocked ? FG_WRITABLE : 0u));
+}
+
+/* Both directions are over, and the kernel says so again and again, but what the peer said before is not read yet and
+ * must wait. False: the connection broke. */
+static bool wait_unwatched(struct fg_conn *conn)
+{
+    if (!conn->fin_sent || conn->engine->has_failed(conn) || fg_socket_connect_result(conn->pipe.fd) != 0)
+        return false;
+    fg_watch_remove(conn->side->loop, &conn->watch);
+    conn->unwatched = true;
+    return true;
 }
 
 /* Writes what the queue holds. 1: all of it, 0: the socket is full, negative: broken. */
@@ -171,7 +195,7 @@ static void half_close(struct fg_conn *conn)
     conn->half_closed = true;
     if (!conn->fin_sent)
         conn->pipe.ops->shutdown(&conn->pipe);
-    fg_watch_set_interest(conn->side->loop, &conn->watch, fg_pipe_interest(&conn->pipe, FG_READABLE));
+    watch_for(conn, FG_READABLE);
     arm_timer(conn);
 }
 
@@ -435,9 +459,10 @@ static void on_ready(struct fg_watch *watch, unsigned ready)
         bool may_bring = (ready & (FG_READABLE | FG_HANGUP)) || conn->pipe.tls;
         if (conn->half_closed)
             discard_some(conn);
-        else if ((ready & FG_HANGUP) && !may_read(conn))
-            destroy(conn, "the peer reset the connection"); /* nothing that waits in the socket outlives that */
-        else if (may_bring && (!conn->read_paused || (ready & FG_HANGUP)))
+        else if ((ready & FG_HANGUP) && !may_read(conn)) {
+            if (!wait_unwatched(conn))
+                destroy(conn, "the peer reset the connection"); /* nothing that waits in the socket outlives that */
+        } else if (may_bring && (!conn->read_paused || (ready & FG_HANGUP)))
             read_some(conn);
     }
 }

@@ -85,6 +85,7 @@ struct fg_conn {
     uint8_t trouble;             /* streams in a row that broke without an answer */
     uint64_t silent_ns;          /* when it was found silent; it is until it brings bytes; 0: it was not */
     bool read_paused;
+    bool unwatched;   /* until reading goes on: the loop would tell of nothing but its end */
     bool fin_sent;    /* our side of a tunnel is over */
     bool half_closed; /* we have said everything and wait for the peer to close */
     const char *why;  /* it is being closed; static or in pipe.error */

@@ -85,6 +85,31 @@ def state_of(sock):
     return struct.unpack("B", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1))[0]
 
 
+@pytest.mark.parametrize("kib", [200, 400])
+def test_what_the_endpoint_said_before_its_end_waits_for_a_slow_client(gateway, kib):
+    """Both directions of its connection are over, and the kernel says so, while much of it is not read yet."""
+    content = bytes(i % 251 for i in range(kib << 10))
+    ended = threading.Event()
+
+    def script(sock):
+        assert read_all(sock) == b"go"
+        sock.sendall(content)
+        sock.shutdown(socket.SHUT_WR)
+        wait_for("everything to be taken", lambda: state_of(sock) in (FIN_WAIT2, TIME_WAIT, CLOSE))
+        ended.set()
+
+    endpoint = Endpoint(script)
+    gate = gateway(HTTP, service=endpoint.address)
+    with connect(gate, room=32 << 10) as client:
+        client.sendall(b"go")
+        client.shutdown(socket.SHUT_WR)
+        assert ended.wait(TIMEOUT)
+        got = read_all(client)
+    endpoint.close()
+    assert got == content
+    gate.assert_rest()
+
+
 @pytest.mark.parametrize("kib", range(64, 320, 32))
 def test_a_client_that_ends_first_reads_on(gateway, kib):
     """What is left for it when both have said everything waits in the gateway, however much the kernel has taken."""
