@@ -108,6 +108,8 @@ static const char *closing_reason(const struct fg_conn *conn)
     return *why ? why : "the connection was shut down in order";
 }
 
+static void read_some(struct fg_conn *conn);
+
 static void on_timer(struct fg_timer *timer, uint64_t now_ns)
 {
     struct fg_conn *conn = FG_CONTAINER_OF(timer, struct fg_conn, timer);
@@ -119,6 +121,10 @@ static void on_timer(struct fg_timer *timer, uint64_t now_ns)
     if (conn->state == FG_CONN_OPEN) {
         conn->engine->on_time(conn);
         fg_loop_at_turn_end(conn->side->loop, &conn->flush);
+        if (conn->pipe.tls_has_pending && !conn->half_closed) { /* it was kept waiting, and may go on */
+            read_some(conn);
+            return;
+        }
     } else if (now_ns >= next_time_ns(conn)) {
         destroy(conn, conn->state == FG_CONN_CONNECTING  ? "the connection attempt timed out"
                       : conn->state == FG_CONN_DETECTING ? "no request came within preface_timeout"
@@ -148,6 +154,8 @@ static void update_interest(struct fg_conn *conn, bool blocked)
 {
     conn->read_paused = conn->out->bytes > BACKLOG_BYTES || !conn->engine->wants_read(conn);
     watch_for(conn, (conn->read_paused ? 0u : FG_READABLE) | (blocked ? FG_WRITABLE : 0u));
+    if (!conn->read_paused && conn->pipe.tls_has_pending) /* the descriptor will not tell of it: see on_timer() */
+        fg_timer_arm(&conn->side->loop->timers, &conn->timer, conn->side->loop->now_ns);
 }
 
 /* Both directions are over, and the kernel says so again and again, but what the peer said before is not read yet and
