@@ -207,6 +207,13 @@ static void half_close(struct fg_conn *conn)
     arm_timer(conn);
 }
 
+/* What is left to be written is the end of an answer: the peer has as much time for it as for the rest
+ * (write_stall_timeout). */
+static bool ends_in_order(const struct fg_conn *conn)
+{
+    return !conn->why && !conn->engine->has_failed(conn);
+}
+
 static void flush(struct fg_conn *conn)
 {
     bool progress = false;
@@ -224,13 +231,12 @@ static void flush(struct fg_conn *conn)
         destroy(conn, broken_reason(conn));
         return;
     }
-    if (conn->engine->is_done(conn) || conn->why) {
-        if (conn->closing_ns == 0)
-            conn->closing_ns = conn->side->loop->now_ns;
-        if (written > 0) {
-            half_close(conn);
-            return;
-        }
+    bool over = conn->engine->is_done(conn) || conn->why;
+    if (over && conn->closing_ns == 0 && (written > 0 || !ends_in_order(conn)))
+        conn->closing_ns = conn->side->loop->now_ns;
+    if (over && written > 0) {
+        half_close(conn);
+        return;
     }
     if (written > 0 && !conn->fin_sent && conn->engine->wants_fin && conn->engine->wants_fin(conn)) {
         conn->fin_sent = true;

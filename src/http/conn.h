@@ -79,7 +79,8 @@ struct fg_conn {
     uint64_t begun_ns;                /* when it was made, or was begun to be */
     uint64_t connected_ns, opened_ns; /* since when there is TCP; since when it has its state */
     uint64_t ready_ns;                /* for the user: since when requests can be made on it; 0: they never could */
-    uint64_t closing_ns;         /* since when it is done but for bytes that the peer does not take; 0: it is not */
+    uint64_t closing_ns;         /* since when it is over, but for the peer's end, or bytes that it does not take after
+                                  * an error; 0: it is not */
     uint8_t state;               /* enum fg_conn_state; changed by set_state() in conn.c only */
     uint8_t first[4], first_len; /* bytes that came while DETECTING */
     uint8_t trouble;             /* streams in a row that broke without an answer */
