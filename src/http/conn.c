@@ -303,6 +303,8 @@ void fg_conn_switch_to_h2(struct fg_conn *conn)
     fg_outq_cleanup(&preface);
     fg_h2_conn_upgraded(&conn->h2, &old.switch_request, (const uint8_t *)old.switch_settings.p,
                         old.switch_settings.len);
+    if (old.closing) /* a drain has begun since the request began to come */
+        conn->engine->drain(conn);
     if (old.later.len > 0)
         conn->engine->recv(conn, old.later.chunk, old.later.data, old.later.len);
     fg_h1_conn_lost(&old, "the connection has switched to HTTP/2");

@@ -1,13 +1,14 @@
 """Upgrade: h2c (RFC 7540 section 3.2): HTTP/2 for clients that do not know before that it is spoken here."""
 import base64
+import signal
 import socket
 import subprocess
 
 import pytest
 
-from gateway import TIMEOUT
+from gateway import TIMEOUT, wait_for
 from test_http_service import Service
-from wire import DATA, HEADERS, PREFACE, SETTINGS, Wire, settings
+from wire import DATA, GOAWAY, HEADERS, PREFACE, SETTINGS, Wire, settings
 
 
 @pytest.fixture
@@ -138,3 +139,21 @@ def test_a_client_that_never_speaks_http2(gate):
         assert wire.until_goaway().code == 1
         wire.until_closed()
     gate.assert_rest()
+
+
+def test_a_drain_that_begins_in_the_middle_of_the_request(gate):
+    """It is answered in HTTP/2, and is the last one of its connection."""
+    request = upgrade("/last")
+    with connect(gate) as sock:
+        sock.sendall(request[:-2])
+        wait_for("it is read", lambda: gate.metric("downstream_read_bytes_total") >= len(request) - 2)
+        gate.process.send_signal(signal.SIGTERM)
+        wait_for("the drain", lambda: gate.get("/readyz")[0] == 503)
+        sock.sendall(request[-2:] + PREFACE + settings())
+        assert b" 101 " in read_head(sock)
+        wire = Wire(sock)
+        fields, content, _ = wire.until_end(1)[1]
+        assert fields[":status"] == "200" and content == b"hello"
+        wire.until_closed()
+        assert any(got.kind == GOAWAY for got in wire.seen)
+    assert gate.join() == 0
