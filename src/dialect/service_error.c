@@ -19,10 +19,21 @@ static bool read_code(const json_t *value, enum fg_status *code)
     return false;
 }
 
+/* It is percent-encoded into a field of at most three times its size, and some clients take no more than 8 KiB of
+ * metadata: they would see RESOURCE_EXHAUSTED instead of the error. */
+#define MESSAGE_MAX 1000
+
 static struct fg_str text_in(const json_t *object, const char *name, struct fg_arena *arena)
 {
     const json_t *value = json_object_get(object, name);
-    return json_is_string(value) ? fg_arena_copy(arena, fg_str_from(json_string_value(value))) : FG_STR("");
+    struct fg_str text = json_is_string(value) ? fg_str_from(json_string_value(value)) : FG_STR("");
+    size_t len = FG_MIN(text.len, (size_t)MESSAGE_MAX);
+
+    if (text.len == len)
+        return fg_arena_copy(arena, text);
+    while (len > 0 && ((unsigned char)text.p[len] & 0xc0) == 0x80) /* not in the middle of a character */
+        len--;
+    return fg_arena_printf(arena, "%.*s...", (int)len, text.p);
 }
 
 /* What services say of an error in JSON: google.rpc.Status, plain or in "error", as Google's APIs and grpc-gateway have

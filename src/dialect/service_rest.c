@@ -253,7 +253,7 @@ static bool deliver(struct service *s, bool ended)
     int rc = convert(s, &proto, &error);
     fg_outq_cleanup(&s->body);
     if (rc != 0 || proto.failed) {
-        bool large = rc == 0;
+        bool large = rc == 0 || error.code == FG_STATUS_RESOURCE_EXHAUSTED;
         fg_proto_out_cleanup(&proto);
         if (large)
             too_large(s, ended);
@@ -299,6 +299,19 @@ static bool inflate(struct service *s)
 
 /* ---- the end of the answer ---- */
 
+/* What cannot be read is thrown away: an error that says nothing is an error all the same. */
+static void inflate_error(struct service *s)
+{
+    struct fg_outq plain;
+
+    fg_outq_init(&plain, s->body.mem);
+    bool good = fg_gzip_inflate(&s->body, ERROR_MAX, &plain) == FG_GZIP_OK;
+    fg_outq_cleanup(&s->body);
+    if (good)
+        fg_outq_move(&plain, plain.bytes, &s->body);
+    fg_outq_cleanup(&plain);
+}
+
 static void end_with_error(struct service *s)
 {
     enum fg_status code = fg_cluster_status(s->call->cluster, s->status);
@@ -313,6 +326,8 @@ static void end_with_error(struct service *s)
     }
     if (code == FG_STATUS_OK) /* a redirection, which is for browsers */
         code = FG_STATUS_UNKNOWN;
+    if (s->gzip)
+        inflate_error(s);
     fg_service_read_error(&s->body, s->status, s->grpc.arena, &code, &message);
     deliver_end(s, code, message);
 }

@@ -33,6 +33,7 @@ message Order {
   google.api.HttpBody file = 8;
   bool urgent = 9;
   repeated Item items = 10;
+  repeated double numbers = 11;
 }
 service Shop {
   rpc Get(Order) returns (Order) { option (google.api.http) = { get: "/v1/orders/{id}" }; }
@@ -238,6 +239,31 @@ def test_what_services_say_of_errors(gate, service, shop, body, code, message):
     assert (error.value.code().name, error.value.details()) == (code, message)
 
 
+def test_errors_are_compressed_too(gate, service, shop):
+    """The request says that gzip is taken, and servers compress whatever they answer."""
+    text = json.dumps({"error": {"status": "ALREADY_EXISTS", "message": "in gzip"}}).encode()
+    service.answers(gzip.compress(text), 404, [("content-encoding", "gzip")])
+    with pytest.raises(grpc.RpcError) as error:
+        call(gate, shop, "Get", {"id": 1})
+    assert (error.value.code().name, error.value.details()) == ("ALREADY_EXISTS", "in gzip")
+    bomb = gzip.compress(b'{"message": "' + b"x" * (64 << 20) + b'"}')
+    for body in (b"no gzip", gzip.compress(text)[:-9], bomb):
+        service.answers(body, 404, [("content-encoding", "gzip")])
+        with pytest.raises(grpc.RpcError) as error:
+            call(gate, shop, "Get", {"id": 1})
+        assert (error.value.code().name, error.value.details()) == (
+            "NOT_FOUND", "the endpoint answered with HTTP status 404")
+
+
+def test_long_messages_of_errors_fit_into_what_clients_take(gate, service, shop):
+    """Some take no more than 8 KiB of metadata, and would see another error instead of this one."""
+    service.answers({"code": 5, "message": "x" + "\u00e4" * 5_000}, 404)
+    with grpc.insecure_channel(gate.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        with pytest.raises(grpc.RpcError) as error:
+            channel.unary_unary("/shop.Shop/Get")(b"", timeout=TIMEOUT)
+    assert (error.value.code().name, error.value.details()) == ("NOT_FOUND", "x" + "\u00e4" * 499 + "...")
+
+
 def test_statuses_of_ones_own(gateway, service, shop):
     gate = gateway(CONFIG % ", http_statuses: {404: OK, 4xx: ABORTED, 503: OUT_OF_RANGE}", service=service.address, set=shop)
     for status, code in ((400, "ABORTED"), (499, "ABORTED"), (503, "OUT_OF_RANGE"), (500, "INTERNAL")):
@@ -268,6 +294,10 @@ def test_gzip_and_sizes(gate, service, shop):
     got = call(gate, shop, "Make", big, compression=grpc.Compression.Gzip)
     assert as_dict(got) == big and json.loads(service.seen[0][3]) == {"tags": big["tags"]}
     service.answers({"tags": ["t" * 1000] * 5000})
+    with pytest.raises(grpc.RpcError) as error:
+        call(gate, shop, "Get", {"id": 1})
+    assert error.value.code().name == "RESOURCE_EXHAUSTED" and "max_message" in error.value.details()
+    service.answers(b'{"numbers":[%s]}' % b",".join([b"1"] * 600_000))  # larger in protobuf
     with pytest.raises(grpc.RpcError) as error:
         call(gate, shop, "Get", {"id": 1})
     assert error.value.code().name == "RESOURCE_EXHAUSTED" and "max_message" in error.value.details()
