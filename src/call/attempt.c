@@ -58,7 +58,7 @@ static void end(struct fg_attempt *attempt, enum fg_status code, enum fg_source 
     attempt->endpoint->active--;
     FG_COUNT(call->env->stats, attempts_ended);
     fg_tap_attempt_end(attempt);
-    call->env->sink.on_attempt(call->env->sink.context, outcome);
+    call->env->sink.on_attempt(call->env->sink.context, call, outcome);
 }
 
 static void let_go(struct fg_attempt *attempt, uint32_t code)

@@ -46,7 +46,7 @@ struct fg_call_wait {
 
 /* What takes outcomes: metrics and logs. */
 struct fg_outcome_sink {
-    void (*on_attempt)(void *context, const struct fg_outcome *outcome);
+    void (*on_attempt)(void *context, const struct fg_call *call, const struct fg_outcome *outcome);
     void (*on_call)(void *context, const struct fg_call *call, const struct fg_outcome *outcome);
     void *context;
     /* One of its long waits is over; NULL: of no interest. */

@@ -44,10 +44,10 @@ static const struct fg_conn_events server_events = {on_request, NULL, NULL, on_c
 
 /* ---- outcomes ---- */
 
-static void on_attempt(void *context, const struct fg_outcome *outcome)
+static void on_attempt(void *context, const struct fg_call *call, const struct fg_outcome *outcome)
 {
     struct fg_worker *worker = context;
-    fg_metrics_attempt(&worker->metrics, outcome);
+    fg_metrics_attempt(&worker->metrics, call->sink_cell, outcome);
 }
 
 static void on_attempt_start(void *context, const struct fg_call *call)

@@ -98,67 +98,89 @@ static void walk_streams(struct fg_metric_walk *walk, const struct fg_metric_all
     }
 }
 
-/* What calls of the method that ends with series END took, of one status. */
-static void put_status(struct fg_metric_walk *walk, const struct fg_metric_all *calls, size_t begin, size_t end,
-                       enum fg_status code, const double *bounds)
+/* What took how long, by status: calls of a method (TARGETS: of a method and cluster), or attempts. */
+struct statuses {
+    struct fg_metric_info info;
+    size_t offset; /* in struct fg_metric_cell */
+    bool targets;
+};
+
+/* Of one status, series BEGIN to END. */
+static void put_status(struct fg_metric_walk *walk, const struct fg_metric_all *calls, const struct statuses *statuses,
+                       size_t begin, size_t end, enum fg_status code)
 {
     uint64_t buckets[FG_DURATION_BUCKETS + 1] = {0};
     struct fg_histogram_snapshot durations = {0};
+    double bounds[FG_DURATION_BUCKETS];
 
     for (size_t i = begin; i <= end; i++)
-        fg_metric_add_status(&calls->series[i], code, buckets, &durations);
+        fg_metric_add_status(&calls->series[i], statuses->offset, code, buckets, &durations);
     if (is_empty(buckets))
         return;
+    fill_bounds(bounds);
     struct fg_metric_histogram histogram = {.bounds = bounds,
                                             .bounds_len = FG_DURATION_BUCKETS,
                                             .buckets = buckets,
                                             .sum = (double)durations.sum_ns / 1e9,
                                             .exponential = &durations};
+    if (statuses->targets)
+        fg_metric_walk_label(walk, "grpc.target", fg_str_from(calls->series[end].cluster));
     fg_metric_walk_label(walk, "grpc.method", fg_str_from(calls->series[end].name));
     fg_metric_walk_label(walk, "grpc.status", fg_str_from(fg_status_name(code)));
     fg_metric_walk_histogram(walk, &histogram);
 }
 
-static void walk_statuses(struct fg_metric_walk *walk, const struct fg_metric_all *calls)
+static void walk_statuses(struct fg_metric_walk *walk, const struct fg_metric_all *calls,
+                          const struct statuses *statuses)
 {
-    static const struct fg_metric_info info = {
-        "grpc.server.call.duration", "s", FG_METRIC_HISTOGRAM,
-        "From the request's headers to the end of the answer, by the status that the client was given"};
-    double bounds[FG_DURATION_BUCKETS];
     size_t begin = 0;
 
-    fill_bounds(bounds);
-    fg_metric_walk_begin(walk, &info);
+    fg_metric_walk_begin(walk, &statuses->info);
     for (size_t i = 0; i < calls->len; i++) {
-        if (goes_on(calls, i))
+        if (!statuses->targets && goes_on(calls, i))
             continue;
-        for (int code = 0; code < FG_STATUS_LEN; code++)
-            put_status(walk, calls, begin, i, (enum fg_status)code, bounds);
+        /* "other" without a target has calls without a route, and those that found the table full. */
+        bool has_target = calls->series[i].cluster[0] != '\0' || calls->series[i].attempts > 0;
+        for (int code = 0; code < FG_STATUS_LEN && (has_target || !statuses->targets); code++)
+            put_status(walk, calls, statuses, begin, i, (enum fg_status)code);
         begin = i + 1;
     }
+}
+
+static void put_sizes(struct fg_metric_walk *walk, const struct fg_metric_series *labels, bool targets,
+                      const struct fg_metric_sizes *sizes)
+{
+    double bounds[FG_SIZE_BUCKETS];
+
+    for (int i = 0; i < FG_SIZE_BUCKETS; i++)
+        bounds[i] = (double)fg_size_bounds[i];
+    struct fg_metric_histogram histogram = {
+        .bounds = bounds, .bounds_len = FG_SIZE_BUCKETS, .buckets = sizes->buckets, .sum = (double)sizes->sum};
+    if (targets)
+        fg_metric_walk_label(walk, "grpc.target", fg_str_from(labels->cluster));
+    fg_metric_walk_label(walk, "grpc.method", fg_str_from(labels->name));
+    fg_metric_walk_histogram(walk, &histogram);
+}
+
+static const struct fg_metric_sizes *sizes_at(const struct fg_metric_series *series, size_t offset)
+{
+    return (const void *)((const char *)series + offset);
 }
 
 static void walk_sizes(struct fg_metric_walk *walk, const struct fg_metric_all *calls,
                        const struct fg_metric_info *info, size_t offset)
 {
     struct fg_metric_sizes total = {0};
-    double bounds[FG_SIZE_BUCKETS];
 
-    for (int i = 0; i < FG_SIZE_BUCKETS; i++)
-        bounds[i] = (double)fg_size_bounds[i];
     fg_metric_walk_begin(walk, info);
     for (size_t i = 0; i < calls->len; i++) {
-        const struct fg_metric_series *series = &calls->series[i];
-        const struct fg_metric_sizes *sizes = (const void *)((const char *)series + offset);
+        const struct fg_metric_sizes *sizes = sizes_at(&calls->series[i], offset);
         total.sum += sizes->sum;
         for (int b = 0; b <= FG_SIZE_BUCKETS; b++)
             total.buckets[b] += sizes->buckets[b];
         if (goes_on(calls, i))
             continue;
-        struct fg_metric_histogram histogram = {
-            .bounds = bounds, .bounds_len = FG_SIZE_BUCKETS, .buckets = total.buckets, .sum = (double)total.sum};
-        fg_metric_walk_label(walk, "grpc.method", fg_str_from(series->name));
-        fg_metric_walk_histogram(walk, &histogram);
+        put_sizes(walk, &calls->series[i], false, &total);
         total = (struct fg_metric_sizes){0};
     }
 }
@@ -177,6 +199,15 @@ static void walk_attempts_started(struct fg_metric_walk *walk, const struct fg_m
         label(walk, &client_labels, &calls->series[i]);
         fg_metric_walk_value(walk, (double)calls->series[i].attempts);
     }
+}
+
+static void walk_attempt_sizes(struct fg_metric_walk *walk, const struct fg_metric_all *calls,
+                               const struct fg_metric_info *info, size_t offset)
+{
+    fg_metric_walk_begin(walk, info);
+    for (size_t i = 0; i < calls->len; i++)
+        if (calls->series[i].attempts > 0)
+            put_sizes(walk, &calls->series[i], true, sizes_at(&calls->series[i], offset));
 }
 
 /* Only of calls that had any (gRFC A96). */
@@ -229,6 +260,36 @@ static const struct {
     {{"grpc.stream.open", "{stream}", FG_METRIC_COUNTER, "Calls that clients began, by method"}, "method"},
     {{"grpc.stream.active", "{stream}", FG_METRIC_UP_DOWN, "Calls in progress, by method"}, "method"},
     {{"grpc.server.call.started", "{call}", FG_METRIC_COUNTER, "Calls that clients began, by method"}, "grpc.method"},
+};
+
+static const struct statuses server_statuses = {
+    {"grpc.server.call.duration", "s", FG_METRIC_HISTOGRAM,
+     "From the request's headers to the end of the answer, by the status that the client was given"},
+    offsetof(struct fg_metric_cell, statuses),
+    false,
+};
+
+static const struct statuses client_statuses[] = {
+    {{"grpc.client.attempt.duration", "s", FG_METRIC_HISTOGRAM,
+      "From the beginning of an attempt to its end, by the status that it ended with"},
+     offsetof(struct fg_metric_cell, attempt_statuses),
+     true},
+    {{"grpc.client.call.duration", "s", FG_METRIC_HISTOGRAM,
+      "How long calls to clusters took with all of their attempts, by the status in the end"},
+     offsetof(struct fg_metric_cell, statuses),
+     true},
+};
+
+static const struct {
+    struct fg_metric_info info;
+    size_t offset;
+} attempt_sizes[] = {
+    {{"grpc.client.attempt.sent_total_compressed_message_size", "By", FG_METRIC_HISTOGRAM,
+      "Bytes of all messages of an attempt that were sent to the endpoint, as they were compressed"},
+     offsetof(struct fg_metric_series, attempt_sent)},
+    {{"grpc.client.attempt.rcvd_total_compressed_message_size", "By", FG_METRIC_HISTOGRAM,
+      "Bytes of all messages of an attempt that came from the endpoint, as they were compressed"},
+     offsetof(struct fg_metric_series, attempt_received)},
 };
 
 static const struct {
@@ -285,10 +346,14 @@ void fg_metric_walk_calls(struct fg_metric_walk *walk)
     walk_durations(walk, &wait_info, &by_cause, &waits);
     for (size_t i = 0; i < FG_ARRAY_LEN(streams); i++)
         walk_streams(walk, &calls, &streams[i].info, streams[i].key);
-    walk_statuses(walk, &calls);
+    walk_statuses(walk, &calls, &server_statuses);
     for (size_t i = 0; i < FG_ARRAY_LEN(sizes); i++)
         walk_sizes(walk, &calls, &sizes[i].info, sizes[i].offset);
     walk_attempts_started(walk, &calls);
+    for (size_t i = 0; i < FG_ARRAY_LEN(attempt_sizes); i++)
+        walk_attempt_sizes(walk, &calls, &attempt_sizes[i].info, attempt_sizes[i].offset);
+    for (size_t i = 0; i < FG_ARRAY_LEN(client_statuses); i++)
+        walk_statuses(walk, &calls, &client_statuses[i]);
     for (size_t i = 0; i < FG_ARRAY_LEN(tries); i++)
         walk_tries(walk, &calls, &tries[i].info, tries[i].offset);
     walk_retry_delays(walk, &calls);

@@ -45,11 +45,13 @@ static void add_durations(const struct fg_metric_durations *from, uint64_t *buck
     fg_histogram_add_to(durations, &from->exponential);
 }
 
-void fg_metric_add_status(const struct fg_metric_series *series, enum fg_status code, uint64_t *buckets,
+void fg_metric_add_status(const struct fg_metric_series *series, size_t offset, enum fg_status code, uint64_t *buckets,
                           struct fg_histogram_snapshot *durations)
 {
-    for (size_t i = 0; i < series->cells_len; i++)
-        add_durations(__atomic_load_n(&series->cells[i]->statuses[code], __ATOMIC_ACQUIRE), buckets, durations);
+    for (size_t i = 0; i < series->cells_len; i++) {
+        struct fg_metric_durations *const *statuses = (const void *)((const char *)series->cells[i] + offset);
+        add_durations(__atomic_load_n(&statuses[code], __ATOMIC_ACQUIRE), buckets, durations);
+    }
 }
 
 static void add_cell(struct fg_metric_series *series, const struct fg_metric_cell *cell)
@@ -66,6 +68,8 @@ static void add_cell(struct fg_metric_series *series, const struct fg_metric_cel
         add_durations(__atomic_load_n(&cell->statuses[code], __ATOMIC_ACQUIRE), series->buckets, &series->durations);
     add_sizes(&series->sent, &cell->sent);
     add_sizes(&series->received, &cell->received);
+    add_sizes(&series->attempt_sent, &cell->attempt_sent);
+    add_sizes(&series->attempt_received, &cell->attempt_received);
     add_tries(&series->retries, &cell->retries);
     add_tries(&series->transparent_retries, &cell->transparent_retries);
     add_tries(&series->hedges, &cell->hedges);

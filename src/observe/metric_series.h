@@ -17,7 +17,7 @@ struct fg_metric_series {
     struct fg_metric_exemplar exemplars[FG_DURATION_BUCKETS + 1]; /* the latest of all workers */
     bool has_exemplars;
     uint64_t started, ended, attempts;
-    struct fg_metric_sizes sent, received;
+    struct fg_metric_sizes sent, received, attempt_sent, attempt_received;
     struct fg_metric_tries retries, transparent_retries, hedges;
     uint64_t retry_delay_ns, retry_delay_buckets[FG_DURATION_BUCKETS + 1];
 };
@@ -28,8 +28,9 @@ struct fg_metric_all {
     const struct fg_metric_cell **cells; /* in the same order */
 };
 
-/* Adds what calls of one status took. BUCKETS has FG_DURATION_BUCKETS + 1. */
-void fg_metric_add_status(const struct fg_metric_series *series, enum fg_status code, uint64_t *buckets,
+/* Adds what took of one status what is at OFFSET in the cells: `statuses` or `attempt_statuses`. BUCKETS has
+ * FG_DURATION_BUCKETS + 1. */
+void fg_metric_add_status(const struct fg_metric_series *series, size_t offset, enum fg_status code, uint64_t *buckets,
                           struct fg_histogram_snapshot *durations);
 
 /* TABLE_OFFSET of a fg_metric_table in struct fg_metrics. */

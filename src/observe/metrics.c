@@ -94,13 +94,13 @@ static unsigned observe(struct fg_metric_durations *durations, uint64_t duration
     return bucket;
 }
 
-static struct fg_metric_durations *of_status(struct fg_metric_cell *cell, enum fg_status code)
+static struct fg_metric_durations *of_status(struct fg_metric_durations **statuses, enum fg_status code)
 {
-    struct fg_metric_durations *durations = cell->statuses[code];
+    struct fg_metric_durations *durations = statuses[code];
 
     if (!durations) {
         durations = fg_alloc_zero(sizeof *durations);
-        __atomic_store_n(&cell->statuses[code], durations, __ATOMIC_RELEASE);
+        __atomic_store_n(&statuses[code], durations, __ATOMIC_RELEASE);
     }
     return durations;
 }
@@ -168,7 +168,7 @@ void fg_metrics_call(struct fg_metric_cell *cell, const struct fg_outcome *outco
 
     fg_stat_add(&cell->ended, 1);
     count(cell, outcome);
-    unsigned bucket = observe(of_status(cell, outcome->code), duration_ns);
+    unsigned bucket = observe(of_status(cell->statuses, outcome->code), duration_ns);
     observe_size(&cell->sent, outcome->bytes_down, outcome->messages_down);
     observe_size(&cell->received, outcome->bytes_up, outcome->messages_up);
     if (outcome->retries | outcome->transparent_retries | outcome->hedges)
@@ -177,12 +177,15 @@ void fg_metrics_call(struct fg_metric_cell *cell, const struct fg_outcome *outco
         keep_exemplar(cell, bucket, exemplar, duration_ns);
 }
 
-void fg_metrics_attempt(struct fg_metrics *metrics, const struct fg_outcome *outcome)
+void fg_metrics_attempt(struct fg_metrics *metrics, struct fg_metric_cell *call, const struct fg_outcome *outcome)
 {
     struct fg_metric_cell *cell = find(&metrics->attempts, outcome->cluster, outcome->endpoint);
 
     count(cell, outcome);
     observe(&cell->durations, outcome->end_ns - outcome->start_ns);
+    observe(of_status(call->attempt_statuses, outcome->code), outcome->end_ns - outcome->start_ns);
+    observe_size(&call->attempt_sent, outcome->bytes_up, outcome->messages_up);
+    observe_size(&call->attempt_received, outcome->bytes_down, outcome->messages_down);
 }
 
 struct fg_metric_cell *fg_metrics_add_wait(struct fg_metrics *metrics, size_t route, struct fg_str name,
@@ -239,8 +242,10 @@ static void cleanup_table(struct fg_metric_table *table)
             free(cell->counts);
             cell->counts = next;
         }
-        for (int code = 0; code < FG_STATUS_LEN; code++)
+        for (int code = 0; code < FG_STATUS_LEN; code++) {
             free(cell->statuses[code]);
+            free(cell->attempt_statuses[code]);
+        }
         free(cell->exemplars);
         free(cell->cluster);
         free(cell->name);

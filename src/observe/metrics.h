@@ -47,8 +47,10 @@ struct fg_metric_cell {
     /* Of methods alone: */
     struct fg_metric_durations *statuses[FG_STATUS_LEN]; /* durations by code; published; NULL: there was none */
     uint64_t started, ended;                             /* calls; both, so that what is open is their difference */
-    uint64_t attempts;                                   /* that were begun */
     struct fg_metric_sizes sent, received;               /* what calls sent to the client, and received from it */
+    uint64_t attempts;                                   /* that were begun */
+    struct fg_metric_durations *attempt_statuses[FG_STATUS_LEN]; /* of those that have ended; like `statuses` */
+    struct fg_metric_sizes attempt_sent, attempt_received;       /* to the endpoint, and from it */
     struct fg_metric_tries retries, transparent_retries, hedges;
     uint64_t retry_delay_ns, retry_delay_buckets[FG_DURATION_BUCKETS + 1];
     struct fg_exemplar_slot *exemplars; /* by bucket; published; NULL: no call was traced */
@@ -77,7 +79,8 @@ struct fg_metric_cell *fg_metrics_call_started(struct fg_metrics *metrics, struc
 void fg_metrics_attempt_started(struct fg_metric_cell *call);
 /* It has ended. EXEMPLAR: NULL when it has no sampled trace. */
 void fg_metrics_call(struct fg_metric_cell *cell, const struct fg_outcome *outcome, const struct fg_exemplar *exemplar);
-void fg_metrics_attempt(struct fg_metrics *metrics, const struct fg_outcome *outcome);
+/* An attempt of CALL has ended. */
+void fg_metrics_attempt(struct fg_metrics *metrics, struct fg_metric_cell *call, const struct fg_outcome *outcome);
 
 /* Where the waits of route number ROUTE are counted; NULL: fg_metrics_add_wait makes it, with the route's NAME. */
 static inline struct fg_metric_cell *fg_metrics_find_wait(const struct fg_metrics *metrics, size_t route,

@@ -181,6 +181,9 @@ class Gateway:
         if started is None or started != ended:
             wrong["calls"] = f"{started} started, {ended} ended"
         opened, active = total.get("grpc_stream_open_total", 0), total.get("grpc_stream_active", 0)
+        tried = total.get("grpc_client_attempt_started_total", 0)
+        if total.get("grpc_client_attempt_duration_seconds_count", 0) != tried:
+            wrong["attempts by method"] = f"{tried} started, but {total.get('grpc_client_attempt_duration_seconds_count')} ended"
         if (opened, active) != (started, 0):
             wrong["streams by method"] = f"{opened} opened, {active} active, {started} calls started"
         return wrong

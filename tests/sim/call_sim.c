@@ -616,9 +616,10 @@ static void check_invariants(struct sim *s)
 
 /* ---- a schedule ---- */
 
-static void on_attempt(void *context, const struct fg_outcome *outcome)
+static void on_attempt(void *context, const struct fg_call *call, const struct fg_outcome *outcome)
 {
     (void)context;
+    (void)call;
     (void)outcome;
 }
 

@@ -69,6 +69,14 @@ static void count_call(struct fg_metrics *metrics, const struct fg_outcome *outc
     fg_metrics_call(fg_metrics_call_started(metrics, outcome->cluster, outcome->method), outcome, NULL);
 }
 
+static void count_attempt(struct fg_metrics *metrics, const struct fg_outcome *outcome)
+{
+    struct fg_metric_cell *call = fg_metrics_call_started(metrics, outcome->cluster, outcome->method);
+
+    fg_metrics_attempt_started(call);
+    fg_metrics_attempt(metrics, call, outcome);
+}
+
 static void has(const char *text, const char *line)
 {
     if (!strstr(text, line))
@@ -88,7 +96,8 @@ static void workers_are_summed_up(void **state)
         count_call(&first, &ok);
     count_call(&second, &ok);
     count_call(&second, &bad);
-    fg_metrics_attempt(&second, &bad);
+    bad.bytes_up = 2005, bad.messages_up = 1;
+    count_attempt(&second, &bad);
     char *text = render(&first, &second);
     has(text, "fusegate_calls_total{cluster=\"c\",method=\"/s/"
               "M\",code=\"OK\",source=\"upstream_trailers\",class=\"success\"} 6\n");
@@ -98,6 +107,14 @@ static void workers_are_summed_up(void **state)
     has(text, "fusegate_call_duration_seconds_bucket{cluster=\"c\",method=\"/s/M\",le=\"0.005\"} 6\n");
     has(text, "fusegate_call_duration_seconds_bucket{cluster=\"c\",method=\"/s/M\",le=\"+Inf\"} 7\n");
     has(text, "fusegate_call_duration_seconds_count{cluster=\"c\",method=\"/s/M\"} 7\n");
+    has(text, "grpc_client_attempt_started_total{grpc_target=\"c\",grpc_method=\"/s/M\"} 1\n");
+    has(text, "grpc_client_attempt_duration_seconds_count{grpc_target=\"c\",grpc_method=\"/s/"
+              "M\",grpc_status=\"UNAVAILABLE\"} 1\n");
+    has(text, "grpc_client_call_duration_seconds_count{grpc_target=\"c\",grpc_method=\"/s/M\",grpc_status=\"OK\"} 6\n");
+    has(text, "grpc_client_attempt_sent_total_compressed_message_size_bytes_sum{grpc_target=\"c\",grpc_method=\"/s/"
+              "M\"} 2000\n");
+    has(text, "grpc_client_attempt_rcvd_total_compressed_message_size_bytes_bucket{grpc_target=\"c\",grpc_method=\"/s/"
+              "M\",le=\"1024\"} 1\n");
     has(text, "fusegate_calls_started_total 15\n");
     has(text, "fusegate_calls_active 3\n");
     has(text, "fusegate_protocol_faults_total{protocol=\"h2\",cause=\"ping_flood\"} 6\n");
@@ -379,7 +396,7 @@ static void durations_have_exponential_histograms(void **state)
 
     fg_metrics_init(&metrics, 2, 17);
     count_call(&metrics, &outcome);
-    fg_metrics_attempt(&metrics, &outcome);
+    count_attempt(&metrics, &outcome);
     fg_metrics_wait(fg_metrics_add_wait(&metrics, 0, FG_STR("/"), FG_WAIT_GATE), 3 * FG_MS);
     for (size_t i = 0; i < FG_ARRAY_LEN(names); i++) {
         struct seen seen = {names[i], 0, 0};
