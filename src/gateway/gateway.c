@@ -115,7 +115,11 @@ static void init_gates(struct fg_gateway *gateway)
 
 int fg_gateway_init(struct fg_gateway *gateway, struct fg_config *config, char *error, size_t error_len)
 {
-    *gateway = (struct fg_gateway){.config = config, .config_generation = 1, .config_loaded_ns = fg_clock_wall_ns()};
+    *gateway = (struct fg_gateway){.config = config,
+                                   .config_generation = 1,
+                                   .config_loaded_ns = fg_clock_wall_ns(),
+                                   .started_ns = fg_clock_now_ns(),
+                                   .started_wall_ns = fg_clock_wall_ns()};
     gateway->breakers = fg_breaker_registry_new(MAX_BREAKERS);
     gateway->learned = fg_learned_table_new(MAX_LEARNED);
     gateway->limiter = fg_rate_limiter_new(MAX_LIMITER_KEYS);
@@ -179,8 +183,6 @@ int fg_gateway_start(struct fg_gateway *gateway, char *error, size_t error_len)
         }
         __atomic_store_n(&gateway->started, i + 1, __ATOMIC_RELEASE); /* the admin thread may ask already */
     }
-    gateway->started_ns = fg_clock_now_ns();
-    gateway->started_wall_ns = fg_clock_wall_ns();
     if (start_overview(gateway, error, error_len) != 0) {
         fg_gateway_drain(gateway);
         fg_gateway_join(gateway);
