@@ -223,8 +223,9 @@ static bool down_local_ended(const struct fg_stream *stream)
 
 /* ---- the world ---- */
 
-static void on_attempt(void *context, const struct fg_outcome *outcome)
+static void on_attempt(void *context, const struct fg_call *call, const struct fg_outcome *outcome)
 {
+    (void)call;
     (void)context;
     (void)outcome;
 }
